@@ -18,6 +18,7 @@ from collections.abc import Callable
 from deploy.relay.decode.prepare import TIME_ONLY, HeldError, Preparer
 from deploy.relay.decode.row_format import Item, count_values
 from deploy.relay.outputs.base import Output, OutputError, Settling
+from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.records.database import Entry, RelayDatabase
 from deploy.relay.records.quarantine import REFUSED, QuarantineTable
 from deploy.relay.retry_delays import retry_delays
@@ -250,7 +251,9 @@ class OutputWorker:
             self.delivered += len(read)
         except (OutputError, OSError, sqlite3.OperationalError):
             raise  # the receiver or the machine, not an item
-        except Exception as error:  # noqa: BLE001 - any other error is that of an item
+        except Exception as error:
+            if isinstance(error, RefusedError) and self.output.refuses_all():
+                raise OutputError(f"the receiver refuses everything: {error}") from None
             if len(read) == 1:
                 if isinstance(error, MemoryError):
                     raise  # the machine too: more of them need more memory

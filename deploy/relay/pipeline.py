@@ -78,6 +78,7 @@ class Pipeline:
 
     def add_output(self, name: str, output: Output) -> None:
         """Add an output, before `open`."""
+        self.preparer.outputs.add(name)
         self.workers[name] = OutputWorker(
             name,
             output,

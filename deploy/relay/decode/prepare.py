@@ -16,7 +16,13 @@ from deploy.relay.decode.run_clocks import RunClocks
 from deploy.relay.limits import CpuBudget, UnitLimits, count_by_unit, parse_note, parse_schema
 from deploy.relay.records.database import Entry, RelayDatabase
 from deploy.relay.records.date_table import DateTable, RowDates
-from deploy.relay.records.quarantine import BUDGET, Quarantined, QuarantineTable, now_ms
+from deploy.relay.records.quarantine import (
+    BUDGET,
+    REFUSED,
+    Quarantined,
+    QuarantineTable,
+    now_ms,
+)
 from protocols.errors import DecodeError
 from protocols.telemetry import block
 from protocols.telemetry import message as telemetry_message
@@ -93,6 +99,8 @@ class Preparer:
             "quarantined": 0,
         }
         self.quarantined_by_unit: dict[str, int] = {}
+        self.outputs: set[str] = {TIME_ONLY}
+        """Names of the outputs; a record for another one has no receiver."""
         self._database = database
         self._quarantine = quarantine
         self._limits = limits
@@ -157,6 +165,9 @@ class Preparer:
 
         Alarms and events do not wait.
         """
+        if entry.output and entry.output not in self.outputs:
+            text = f"{entry.output}: no such output now; retry with --output"
+            raise HeldError(REFUSED, text)
         is_decided = entry.id <= self._dates.decided_to  # an output can have it with these dates
         if entry.kind in BLOCKS and not is_decided and self._budget.is_over(entry.unit):
             wait_s = self._budget.defer(entry.unit, _USUAL_CPU_S)

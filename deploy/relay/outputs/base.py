@@ -170,6 +170,10 @@ class Output:
         Raises OutputError or RefusedError.
         """
 
+    def refuses_all(self) -> bool:
+        """Return whether the receiver refuses everything, after a refusal: no item is at fault."""
+        return False
+
     def ready(self) -> bool:
         """Return whether the output can take items now."""
         return True

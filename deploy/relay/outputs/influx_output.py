@@ -91,6 +91,14 @@ class InfluxOutput(Output):
             if "requires points" not in str(error):
                 raise
 
+    def refuses_all(self) -> bool:
+        """Return whether a request without a line is refused too: a wrong path, for example."""
+        try:
+            self.check()
+        except (OutputError, RefusedError):
+            return True
+        return False
+
     def deliver(self, items: list[Item]) -> None:
         """Post the rows; `settling` tells when the server has them on its disk."""
         self._expected = None

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from deploy.relay import quarantine_command
+from deploy.relay.decode.row_format import Item
+from deploy.relay.outputs.base import Output
+from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.quarantine import QuarantineTable
 from tests.deploy.relay.relay_rig import ALARM, PipelineRig, bulk, pack
@@ -81,13 +84,55 @@ def test_a_page_to_a_full_output_changes_nothing(store: Path, action: str) -> No
     assert reasons(store) == ["schema"] * 3
 
 
+class _Store(Output):
+    """Takes all items, or refuses each."""
+
+    def __init__(self, refuses: bool) -> None:
+        self._refuses = refuses
+        self.numbers: list[int] = []
+
+    def deliver(self, items: list[Item]) -> None:
+        if self._refuses:
+            raise RefusedError("no")
+        self.numbers += [item.number for item in items]
+
+
+def test_refused_records_outlast_their_output_and_go_to_another(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    rig = PipelineRig(path, required={"influx"})
+    rig.add_output("influx", _Store(refuses=True))
+    rig.send(pack(ALARM, bulk(1), bulk(2)))
+    assert rig.reasons() == ["refused"] * 2
+    rig.pipeline._tidy(force=True)
+    rig.close()
+
+    def retry(*words: str) -> _Store:
+        """Retry with the new output; return it."""
+        assert quarantine_command.run(["retry", "--store", str(path), *words]) == 0
+        rig = PipelineRig(path, required={"postgres"})
+        rig.add_output("postgres", store := _Store(refuses=False))
+        for _ in range(3):
+            rig.pipeline.preparer.release_due()
+            rig.pipeline._has_new = True
+            rig.settle()
+        rig.pipeline._tidy(force=True)
+        rig.close()
+        return store
+
+    assert retry().numbers == []
+    assert reasons(path) == ["refused"] * 2, "not lost"
+    assert quarantine_command.run(["retry", "--store", str(path), "--output", "x"]) == 2
+    assert retry("--output", "postgres").numbers == [7, 11]
+    assert reasons(path) == []
+
+
 def test_a_retry_that_fails_half_way_says_how_far_it_came(
     store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(quarantine_command, "_LOT", 2)
     give_back = QuarantineTable.give_back
 
-    def give_two(self: QuarantineTable, ids: list[int]) -> None:
+    def give_two(self: QuarantineTable, ids: list[int], output: str = "") -> None:
         if len(ids) < 2:
             raise sqlite3.OperationalError("disk I/O error")
         give_back(self, ids)

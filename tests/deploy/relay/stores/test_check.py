@@ -13,7 +13,11 @@ import pytest
 
 from deploy.relay import command
 from deploy.relay.outputs import kafka_output
+from deploy.relay.outputs.base import OutputError
+from deploy.relay.outputs.influx_output import InfluxOutput
+from tests.deploy.relay.relay_rig import ALARM, PipelineRig, bulk, pack
 from tests.deploy.relay.stores.servers import PostgresServer, VictoriaServer, postgres
+from tests.deploy.relay.stores.test_stores import context
 from tests.support.programs import free_port, require_program, wait_until_open
 
 _ACL = "topic readwrite coldloop/#\ntopic readwrite mine/#\n"
@@ -143,6 +147,31 @@ def test_victoria_metrics(check: Checker, tmp_path: Path) -> None:
     finally:
         server.kill()
     assert "output influx: " in check.problems(*words, f"{server.url}/write")[0]
+
+
+def test_a_wrong_path_refuses_no_record(tmp_path: Path) -> None:
+    server = VictoriaServer(tmp_path / "vm")
+    server.start()
+    rig = PipelineRig(required={"influx"})
+    try:
+        for path, text in (("wrong", "refuses everything"), ("write", "")):
+            output = InfluxOutput(context(f"{server.url}/{path}#settle=0"))
+            output.LINGER_S = 0.0  # type: ignore[misc]
+            if text:
+                rig.add_output("influx", output)
+                rig.receive(pack(ALARM, *[bulk(number) for number in range(1, 9)]))
+                while rig.pipeline.process():
+                    pass
+                with pytest.raises(OutputError, match=text):
+                    rig.pipeline.workers["influx"].step()
+                assert rig.reasons() == []
+            else:
+                rig.pipeline.workers["influx"].output = output
+                rig.settle()
+        assert rig.pipeline.workers["influx"].delivered == 8
+    finally:
+        rig.close()
+        server.kill()
 
 
 @pytest.mark.parametrize("code", [200, 204, 401, 403, 404, 500])
