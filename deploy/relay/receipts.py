@@ -11,8 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from deploy.relay.intake.ingest import Received
-from deploy.relay.intake.ranges import Range, join_ranges
 from deploy.relay.records.database import Entry
+from deploy.relay.records.ranges import Range, join_ranges
 from protocols.telemetry import receipt
 
 _Key = tuple[str, bytes]

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 from deploy.relay.decode.prepare import MESSAGE, Preparer
 from deploy.relay.intake import satcom_envelope
-from deploy.relay.intake.ranges import Range, join_ranges
 from deploy.relay.limits import (
     MAX_NUMBER,
     CpuBudget,
@@ -25,6 +24,7 @@ from deploy.relay.limits import (
 )
 from deploy.relay.records.database import Entry, RelayDatabase, record_class, record_id
 from deploy.relay.records.quarantine import QuarantineTable
+from deploy.relay.records.ranges import Range, join_ranges
 from protocols.errors import DecodeError
 from protocols.telemetry import merged_block
 from protocols.telemetry import message as telemetry_message
