@@ -7,11 +7,11 @@ Does not aggregate; use materialized views. It makes its tables:
     coldloop_uptime   rows without UTC: site, unit, log, run, record, uptime_ms, signal, value, nth
     coldloop_note     alarms and events: site, unit, log, record, t, content (JSON)
 
-nth: number of earlier rows of the record with this time. Tables of earlier versions get it.
-A table is a ReplacingMergeTree whose key has all columns but the values, so a repetition disappears
-when parts are merged. Of a note that comes again with its time, the later one stays. Read with
-`FINAL` (`SELECT … FROM coldloop_sample FINAL`), which drops it at
-once. The engine writes to the disk before it acknowledges (`fsync_after_insert`,
+t of a note without a time is 1970. nth: number of earlier rows of the record with this time. Tables
+of earlier versions get it. A table is a ReplacingMergeTree whose key has all columns but the
+values, so a repetition disappears when parts are merged. Of a note that comes again with its time,
+the later one stays. Read with `FINAL` (`SELECT … FROM coldloop_sample FINAL`), which drops it
+immediately. The engine writes to the disk before it acknowledges (`fsync_after_insert`,
 `fsync_part_directory`); its default does not.
 
 The token of the output is the password of the user in the URL. The embedded engine needs the extra
@@ -32,6 +32,7 @@ from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.outputs.file_check import check_folder
 from deploy.relay.outputs.http_client import HttpClient, RefusedError
 
+_NO_TIME = "1970-01-01 00:00:00.000"
 _DURABLE = "SETTINGS fsync_after_insert=1, fsync_part_directory=1"
 _NAME = "LowCardinality(String)"
 _TABLES = (
@@ -203,6 +204,8 @@ def _line(content: dict[str, object]) -> bytes:
 
 
 def _seconds(time_ms: int) -> str:
+    if not time_ms:
+        return _NO_TIME  # ClickHouse reads fewer than ten digits as a date
     return f"{time_ms // 1000}.{time_ms % 1000:03d}"
 
 
