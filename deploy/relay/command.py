@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy.errors import DeployError
-from deploy.relay import quarantine_command
-from deploy.relay.check import find_problems
+from deploy.relay.commands import quarantine_command
+from deploy.relay.commands.check import find_problems
 from deploy.relay.intake.http_server import HttpSettings, is_imei
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits, is_unit_name

@@ -20,9 +20,9 @@ from deploy.relay.decode import row_format
 from deploy.relay.decode.prepare import Preparer
 from deploy.relay.delivery import ItemCache, OutputWorker
 from deploy.relay.intake.ingest import UNKNOWN_MODEM, Ingest, Received
+from deploy.relay.intake.receipts import DueReceipts, Receipts
 from deploy.relay.limits import CpuBudget, UnitLimits
 from deploy.relay.outputs.base import Output
-from deploy.relay.receipts import DueReceipts, Receipts
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.quarantine import LOT, QuarantineTable
 from deploy.relay.terminal_text import report

@@ -35,12 +35,12 @@ _NUMBERS = 1 << 24
 MOST_ACTIVE = 160
 """Active alarms of a unit; further ones are in its records."""
 _MOST_CODES = 256
-_MOST_TOLD = 8
+_MOST_SEEN = 8
 _DATAGRAM_S = 3
 _MOST_CODE_CHARS = 120
 
 
-class Change(NamedTuple):
+class OrderedChange(NamedTuple):
     """A change that counts. `time_ms`: UTC, 0 if it is unknown."""
 
     code: str
@@ -52,7 +52,7 @@ class Change(NamedTuple):
 class Followed(NamedTuple):
     """What a note changes. `is_late`: nothing, because it is older than what is known."""
 
-    changes: tuple[Change, ...] = ()
+    changes: tuple[OrderedChange, ...] = ()
     is_late: bool = False
 
 
@@ -100,30 +100,30 @@ class _Last:
 
 @dataclass(slots=True)
 class _Alarm(_Last):
-    """An alarm of a unit. `told`: second, direction and way (1: log) of the last changes."""
+    """An alarm of a unit. `seen`: second, direction and way (1: log) of the last changes."""
 
     is_raised: bool = False
     raised_ms: int = 0
-    told: list[list[int]] = field(default_factory=list)
+    seen: list[list[int]] = field(default_factory=list)
 
-    def was_told(self, note: Note, is_raised: bool) -> bool:
+    def was_seen(self, note: Note, is_raised: bool) -> bool:
         """Return whether the other way has brought this change; it does so once.
 
         A unit makes the datagram up to some seconds after the record of its log.
         """
         second, is_of_log = note.time_ms // 1000, int(note.number > 0)
-        for told in self.told if second else []:
-            later = second - told[0] if told[2] else told[0] - second
-            if told[1:] == [is_raised, 1 - is_of_log] and -1 <= later <= _DATAGRAM_S:
-                self.told.remove(told)
+        for seen in self.seen if second else []:
+            later = second - seen[0] if seen[2] else seen[0] - second
+            if seen[1:] == [is_raised, 1 - is_of_log] and -1 <= later <= _DATAGRAM_S:
+                self.seen.remove(seen)
                 return True
         return False
 
     def tell(self, note: Note, is_raised: bool) -> None:
         """Remember a change: it can come in the other way too."""
         if note.time_ms:
-            told = [note.time_ms // 1000, int(is_raised), int(note.number > 0)]
-            self.told = [*self.told, told][-_MOST_TOLD:]
+            seen = [note.time_ms // 1000, int(is_raised), int(note.number > 0)]
+            self.seen = [*self.seen, seen][-_MOST_SEEN:]
 
 
 class UnitAlarms:
@@ -161,7 +161,7 @@ class UnitAlarms:
         is_raised = change == "raised"
         alarm = self._alarms.get(code)
         if self._is_before_start(note) or (alarm is not None and alarm.is_late(note)):
-            if alarm is not None and not alarm.was_told(note, is_raised):
+            if alarm is not None and not alarm.was_seen(note, is_raised):
                 alarm.tell(note, is_raised)
             return Followed(is_late=True)
         if alarm is None:
@@ -170,7 +170,7 @@ class UnitAlarms:
             alarm = _Alarm()
         elif alarm.is_same(note):
             return ended
-        if alarm.was_told(note, is_raised):
+        if alarm.was_seen(note, is_raised):
             if note.number:
                 alarm.log, alarm.record = note.generation, note.number
             return ended
@@ -178,7 +178,7 @@ class UnitAlarms:
         self._alarms[code] = alarm  # the last one
         _change(alarm, note, is_raised)
         text = str(note.content.get("text", ""))
-        return Followed((*ended.changes, Change(code, is_raised, note.time_ms, text)))
+        return Followed((*ended.changes, OrderedChange(code, is_raised, note.time_ms, text)))
 
     def _is_before_start(self, note: Note) -> bool:
         start = self._start
@@ -206,9 +206,9 @@ class UnitAlarms:
         for code, alarm in self._alarms.items():
             if not alarm.is_after(note):
                 if alarm.is_raised:
-                    changes.append(Change(code, False, note.time_ms))
+                    changes.append(OrderedChange(code, False, note.time_ms))
                 alarm.is_raised, alarm.raised_ms = False, 0
-                alarm.told.clear()
+                alarm.seen.clear()
         return Followed(tuple(changes))
 
     def _make_room(self, code: str, is_raised: bool) -> bool:

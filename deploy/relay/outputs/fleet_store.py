@@ -28,7 +28,7 @@ from deploy.errors import DeployError
 from deploy.relay.decode.dating import MAX_AHEAD_MS
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs import row_text
-from deploy.relay.outputs.alarm_order import Change, UnitAlarms, concerns_alarms
+from deploy.relay.outputs.alarm_order import OrderedChange, UnitAlarms, concerns_alarms
 from deploy.relay.outputs.alarm_output import catalogue_fields
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.outputs.file_check import check_sqlite
@@ -299,7 +299,7 @@ class FleetStoreOutput(Output):
                 [(at, note.unit, code) for code, at in alarms.active().items() if at],
             )
 
-    def _change_alarm(self, note: Note, change: Change) -> None:
+    def _change_alarm(self, note: Note, change: OrderedChange) -> None:
         key = (note.unit, change.code)
         if not change.is_raised:
             self._db.execute("DELETE FROM alarm WHERE unit=? AND code=?", key)

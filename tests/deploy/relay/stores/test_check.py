@@ -46,7 +46,7 @@ def server() -> Iterator[PostgresServer]:
 
 @contextmanager
 def http_server(code: int, text: bytes = b"") -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
+    class FixedAnswerHandler(BaseHTTPRequestHandler):
         """Gives the same answer to each POST."""
 
         def do_POST(self) -> None:
@@ -59,7 +59,7 @@ def http_server(code: int, text: bytes = b"") -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Write no log."""
 
-    found = HTTPServer(("127.0.0.1", 0), Handler)
+    found = HTTPServer(("127.0.0.1", 0), FixedAnswerHandler)
     threading.Thread(target=found.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{found.server_address[1]}"

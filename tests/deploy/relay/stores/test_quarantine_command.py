@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop relay quarantine` whose output breaks: the state is said, nothing lost or doubled."""
+"""`coldloop relay quarantine` whose output breaks: the state is stated, nothing lost or doubled."""
 
 import os
 import sqlite3
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.relay import quarantine_command
+from deploy.relay.commands import quarantine_command
 from deploy.relay.decode.row_format import Item
 from deploy.relay.outputs.base import Output
 from deploy.relay.outputs.http_client import RefusedError
@@ -84,7 +84,7 @@ def test_a_page_to_a_full_output_changes_nothing(store: Path, action: str) -> No
     assert reasons(store) == ["schema"] * 3
 
 
-class _Store(Output):
+class RefusingStore(Output):
     """Takes all items, or refuses each."""
 
     def __init__(self, refuses: bool) -> None:
@@ -100,17 +100,17 @@ class _Store(Output):
 def test_refused_records_outlast_their_output_and_go_to_another(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
     rig = PipelineRig(path, required={"influx"})
-    rig.add_output("influx", _Store(refuses=True))
+    rig.add_output("influx", RefusingStore(refuses=True))
     rig.send(pack(ALARM, bulk(1), bulk(2)))
     assert rig.reasons() == ["refused"] * 2
     rig.pipeline._tidy(force=True)
     rig.close()
 
-    def retry(*words: str) -> _Store:
+    def retry(*words: str) -> RefusingStore:
         """Retry with the new output; return it."""
         assert quarantine_command.run(["retry", "--store", str(path), *words]) == 0
         rig = PipelineRig(path, required={"postgres"})
-        rig.add_output("postgres", store := _Store(refuses=False))
+        rig.add_output("postgres", store := RefusingStore(refuses=False))
         for _ in range(3):
             rig.pipeline.preparer.release_due()
             rig.pipeline._has_new = True

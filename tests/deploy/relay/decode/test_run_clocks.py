@@ -15,7 +15,7 @@ from tests.deploy.relay.relay_rig import (
 _DAY_MS = 86_400_000
 
 
-class _Unit:
+class RunUnit:
     """Sends blocks of five rows of one run; `offset` is UTC minus uptime."""
 
     def __init__(self) -> None:
@@ -38,12 +38,12 @@ class _Unit:
 
 
 @pytest.fixture
-def unit() -> _Unit:
-    return _Unit()
+def unit() -> RunUnit:
+    return RunUnit()
 
 
 @pytest.mark.parametrize("wrong_ms", [_DAY_MS, 100_000])
-def test_one_wrong_uptime_dates_no_other_block(unit: _Unit, wrong_ms: int) -> None:
+def test_one_wrong_uptime_dates_no_other_block(unit: RunUnit, wrong_ms: int) -> None:
     assert unit.send(True) == unit.send(True) == [0] * 5
     assert unit.send(True, wrong_ms) == [0] * 5, "its own rows have UTC"
     assert unit.send(False) == [0] * 5
@@ -51,7 +51,7 @@ def test_one_wrong_uptime_dates_no_other_block(unit: _Unit, wrong_ms: int) -> No
     unit.rig.close()
 
 
-def test_a_wrong_uptime_of_the_first_block_ends_with_the_next_one(unit: _Unit) -> None:
+def test_a_wrong_uptime_of_the_first_block_ends_with_the_next_one(unit: RunUnit) -> None:
     assert unit.send(True, _DAY_MS) == [0] * 5
     assert unit.send(False) == [-_DAY_MS] * 5, "nothing else is known"
     assert unit.send(True) == [0] * 5
@@ -59,7 +59,7 @@ def test_a_wrong_uptime_of_the_first_block_ends_with_the_next_one(unit: _Unit) -
     unit.rig.close()
 
 
-def test_two_blocks_that_agree_change_the_clock(unit: _Unit) -> None:
+def test_two_blocks_that_agree_change_the_clock(unit: RunUnit) -> None:
     unit.send(True)
     unit.send(True)
     unit.offset += _DAY_MS  # the unit had a wrong UTC, and has set it
@@ -72,7 +72,7 @@ def test_two_blocks_that_agree_change_the_clock(unit: _Unit) -> None:
     unit.rig.close()
 
 
-def test_wrong_uptimes_that_differ_change_nothing(unit: _Unit) -> None:
+def test_wrong_uptimes_that_differ_change_nothing(unit: RunUnit) -> None:
     unit.send(True)
     unit.send(True)
     for days in (1, 2, 3, 4):
