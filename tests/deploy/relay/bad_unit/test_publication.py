@@ -125,7 +125,7 @@ def test_an_error_in_a_message_does_not_end_the_thread_of_the_client(
 def test_two_relays_with_one_name_say_so_and_lose_nothing(
     broker: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    listener = TopicListener(broker, "coldloop/v1/+/+/ack")
+    listener = TopicListener(broker, "coldloop/v1/+/+/ack", "out/#")  # json is required here
     running = []
     try:
         for folder in ("a", "b"):
