@@ -33,6 +33,8 @@ from protocols.telemetry.schema import Schema
 
 _ROWS = 60
 _TIMEOUT_S = 300.0
+_REPEAT_S = 15.0
+_OF_A_SITE = 100
 _GENERATION = b"\1\2\3"
 _SCHEMA = Schema([("t", "ms", 1, 1), *[(name, "1", 1, 10) for name in stream.NAMES]])
 _OUTPUTS = {
@@ -80,6 +82,7 @@ class RackLoad:
 
     def __init__(self, port: int, expected: int) -> None:
         self.receipts = 0
+        self._waiting: dict[str, bytes] = {}
         self.done = threading.Event()
         self._expected = expected
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
@@ -92,6 +95,8 @@ class RackLoad:
     def _on_receipt(self, _: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
         unit = "/".join(message.topic.split("/")[2:4])
         for group, first, last in receipt.parse_receipt(bytes(message.payload), unit, b"").ranges:
+            if group == telemetry_message.BULK:
+                self._waiting.pop(unit, None)
             self.receipts += (last - first + 1) if group == telemetry_message.BULK else 0
         if self.receipts >= self._expected:
             self.done.set()
@@ -100,7 +105,18 @@ class RackLoad:
         """Publish the messages of the racks in turns."""
         for message in rack_messages:
             for rack in range(racks):
-                self._client.publish(f"coldloop/v1/fleet/rack{rack}/tele", message, 1)
+                unit = f"site{rack // _OF_A_SITE}/rack{rack}"
+                self._waiting[unit] = message
+                self._client.publish(f"coldloop/v1/{unit}/tele", message, 1)
+
+    def wait(self) -> bool:
+        """Wait for all receipts; send what has none again, as a unit does."""
+        for _ in range(round(_TIMEOUT_S / _REPEAT_S)):
+            if self.done.wait(_REPEAT_S):
+                return True
+            for unit, message in list(self._waiting.items()):
+                self._client.publish(f"coldloop/v1/{unit}/tele", message, 1)
+        return False
 
     def close(self) -> None:
         """Disconnect."""
@@ -152,7 +168,7 @@ def run(relays: int, racks: int, rack_messages: list[bytes], output: str, folder
         broker_before, load_before = _cpu_s(broker.pid), time.process_time()
         started_at = time.monotonic()
         load.publish(racks, rack_messages)
-        if not load.done.wait(_TIMEOUT_S):
+        if not load.wait():
             raise SystemExit(f"only {load.receipts} of {expected} receipts received")
         receipts_s = time.monotonic() - started_at
         _wait_empty_outbox(store)

@@ -10,16 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy.errors import DeployError
-from deploy.relay import quarantine_command
+from deploy.relay.commands import quarantine_command
+from deploy.relay.commands.check import find_problems
 from deploy.relay.intake.http_server import HttpSettings, is_imei
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits, is_unit_name
-from deploy.relay.mqtt.broker_client import BrokerSettings, check_broker
+from deploy.relay.mqtt.broker_client import BrokerSettings
+from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import is_level
 from deploy.relay.outputs.http_client import check_url
 from deploy.relay.outputs.registry import OUTPUTS, default_required, has_store
 from deploy.relay.records.name_lock import DiskError
-from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.relay import Relay
 from deploy.relay.retry_delays import retry_delays
 from deploy.relay.terminal_text import report
 from drivers.tools.lib.parser import Parser
@@ -53,7 +55,8 @@ def _make_parser() -> argparse.ArgumentParser:
     add(
         "--check",
         action="store_true",
-        help="check the options and connect to the broker once, then end; exit 2: not good",
+        help="check the options, and once the broker, the store and all outputs, then end; exit 2: "
+        "not good",
     )
     add("--group", type=_parse_name, default="relay", help="relays of one group share the load")
     add(
@@ -384,6 +387,18 @@ def _make_relay(options: RelayOptions) -> Relay:
         time.sleep(next(delays))
 
 
+def _check(options: RelayOptions) -> int:
+    """Report all that a relay with these options could not use; exit 2 if there is something."""
+    problems = find_problems(options)
+    for problem in problems:
+        report(f"coldloop relay: {problem}")
+    if problems:
+        return 2
+    names = ", ".join(options.outputs)
+    print(f"relay {options.name}: the options, the broker and the outputs ({names}) are good")
+    return 0
+
+
 def run(argv: list[str]) -> int:
     """Run a relay until SIGTERM or SIGINT; or a command of the quarantine."""
     if argv[:1] == ["quarantine"]:
@@ -391,10 +406,7 @@ def run(argv: list[str]) -> int:
     try:
         options = parse_options(argv)
         if options.is_check:
-            for broker in filter(None, (options.broker, options.output_broker)):
-                check_broker(broker, f"coldloop-check-{options.name}")
-            print(f"relay {options.name}: the options are good, and the broker responds")
-            return 0
+            return _check(options)
         relay = _make_relay(options)
     except (DeployError, OSError) as error:
         sys.stderr.write(f"coldloop relay: {error}\n")

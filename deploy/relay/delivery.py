@@ -15,9 +15,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from deploy.relay.decode.prepare import HeldError, Preparer
-from deploy.relay.decode.row_format import Item
+from deploy.relay.decode.prepare import TIME_ONLY, HeldError, Preparer
+from deploy.relay.decode.row_format import Item, count_values
 from deploy.relay.outputs.base import Output, OutputError, Settling
+from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.records.database import Entry, RelayDatabase
 from deploy.relay.records.quarantine import REFUSED, QuarantineTable
 from deploy.relay.retry_delays import retry_delays
@@ -25,20 +26,33 @@ from deploy.relay.terminal_text import report
 
 _POLL_S = 0.1
 _CLOSE_WAIT_S = 10.0
+MOST_VALUES = 250_000
+"""Values in a batch of an output; a block can have a little more alone."""
 
 
 class ItemCache:
-    """Decoded items of the newest records, for all outputs; an item that is not here is decoded."""
+    """Decoded items of the newest records, for all outputs; an item that is not here is decoded.
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    It has `most_values` values at most: a block of 100 bytes can have 262,144.
+    """
+
+    def __init__(self, most_values: int) -> None:
+        self._most_values = most_values
         self._items: dict[int, Item] = {}
+        self._count = 0
+        self._lock = threading.Lock()
 
     def add(self, items: dict[int, Item]) -> None:
         """Add items; the oldest ones go."""
-        self._items.update(items)
-        while len(self._items) > self._size:
-            self._items.pop(next(iter(self._items)), None)
+        with self._lock:
+            for entry_id, item in items.items():
+                self._items[entry_id] = item
+                self._count += count_values(item)
+            while self._count > self._most_values and self._items:
+                self._remove(next(iter(self._items)))
+
+    def _remove(self, entry_id: int) -> None:
+        self._count -= count_values(self._items.pop(entry_id))
 
     def get(self, entry_id: int) -> Item | None:
         """Return an item or None."""
@@ -46,8 +60,9 @@ class ItemCache:
 
     def discard(self, last_id: int) -> None:
         """Remove the items up to an id."""
-        for entry_id in [entry_id for entry_id in list(self._items) if entry_id <= last_id]:
-            self._items.pop(entry_id, None)
+        with self._lock:
+            for entry_id in [entry_id for entry_id in self._items if entry_id <= last_id]:
+                self._remove(entry_id)
 
 
 class OutputWorker:
@@ -81,6 +96,8 @@ class OutputWorker:
         self._skip_to = 0
         self._delays, self._delay_s = retry_delays(), 0.0
         self._batch_since: float | None = None
+        self._has_more = False
+        """The last batch ended at its values: the next one does not wait."""
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"output {name}", daemon=True)
@@ -149,11 +166,12 @@ class OutputWorker:
         if not entries:
             self._done(prepared, None)
             return False
-        if self._lingers(len(entries)):
+        if not self._has_more and self._lingers(len(entries)):
             return False
-        read = self._read(entries)
+        read, last_id = self._read(entries)
+        self._has_more = last_id < entries[-1].id
         self._deliver(read)
-        self._done(entries[-1].id, self.output.settling() if read else None)
+        self._done(last_id, self.output.settling() if read else None)
         self._recover()
         return True
 
@@ -199,11 +217,19 @@ class OutputWorker:
         self._batch_since = None
         return False
 
-    def _read(self, entries: list[Entry]) -> list[tuple[Entry, Item]]:
-        """Decode the records that are for this output."""
+    def _read(self, entries: list[Entry]) -> tuple[list[tuple[Entry, Item]], int]:
+        """Decode the records that are for this output; also return the id of the last one.
+
+        A batch ends at `MOST_VALUES` too: an output needs up to 250 bytes for each.
+        """
         read: list[tuple[Entry, Item]] = []
+        count = last_id = 0
         for entry in entries:
-            if entry.output not in ("", self.name):
+            if count >= MOST_VALUES:
+                break
+            last_id = entry.id
+            is_for_all = not entry.output or (entry.output == TIME_ONLY and self.output.TAKES_TIMES)
+            if not is_for_all and entry.output != self.name:
                 continue
             item = self._cache.get(entry.id)
             if item is None:
@@ -212,8 +238,9 @@ class OutputWorker:
                 except HeldError as error:  # it was prepared; so its schema is gone
                     self._hold(entry, error.detail)
                     continue
+            count += count_values(item)
             read.append((entry, item))
-        return read
+        return read, last_id
 
     def _deliver(self, read: list[tuple[Entry, Item]]) -> None:
         """Deliver a batch; after a refusal, one by one. Raises OutputError."""
@@ -222,10 +249,14 @@ class OutputWorker:
         try:
             self.output.deliver([item for _, item in read])
             self.delivered += len(read)
-        except (OutputError, OSError, MemoryError, sqlite3.OperationalError):
+        except (OutputError, OSError, sqlite3.OperationalError):
             raise  # the receiver or the machine, not an item
-        except Exception as error:  # noqa: BLE001 - any other error is that of an item
+        except Exception as error:
+            if isinstance(error, RefusedError) and self.output.refuses_all():
+                raise OutputError(f"the receiver refuses everything: {error}") from None
             if len(read) == 1:
+                if isinstance(error, MemoryError):
+                    raise  # the machine too: more of them need more memory
                 self.refused += 1
                 self._hold(read[0][0], repr(error))
                 return

@@ -60,6 +60,13 @@ def is_unit_name(unit: str) -> bool:
     return _UNIT_NAME.fullmatch(unit) is not None
 
 
+def count_by_unit(counts: dict[str, int], unit: str) -> None:
+    """Count for a unit; names without an end fill no memory."""
+    if unit not in counts and len(counts) >= _MAX_UNITS:
+        del counts[next(iter(counts))]
+    counts[unit] = counts.get(unit, 0) + 1
+
+
 class NewNameCounter:
     """Counts the new names of each unit, such as codes of alarms, in windows of `span_ms`."""
 

@@ -20,16 +20,17 @@ from deploy.relay.decode import row_format
 from deploy.relay.decode.prepare import Preparer
 from deploy.relay.delivery import ItemCache, OutputWorker
 from deploy.relay.intake.ingest import UNKNOWN_MODEM, Ingest, Received
+from deploy.relay.intake.receipts import DueReceipts, Receipts
 from deploy.relay.limits import CpuBudget, UnitLimits
 from deploy.relay.outputs.base import Output
-from deploy.relay.receipts import DueReceipts, Receipts
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.quarantine import LOT, QuarantineTable
 from deploy.relay.terminal_text import report
 
 MAX_AHEAD = 5000
 _PREPARE_BATCH = 200
-_MAX_CACHED_ITEMS = 2000
+_MOST_CACHED_VALUES = 2_000_000
+"""About 80 MB."""
 _TIDY_S = 1.0
 _LOT_S = 0.1
 _STOP_WAIT_S = 5.0
@@ -68,7 +69,7 @@ class Pipeline:
         self.receipts = Receipts(settings.keys)
         self.workers: dict[str, OutputWorker] = {}
         self._settings = settings
-        self._cache = ItemCache(_MAX_CACHED_ITEMS)
+        self._cache = ItemCache(_MOST_CACHED_VALUES)
         positions = database.positions()
         self._receipted_to = positions.get("", 0)
         self._prepared_to = self._receipted_to
@@ -77,6 +78,7 @@ class Pipeline:
 
     def add_output(self, name: str, output: Output) -> None:
         """Add an output, before `open`."""
+        self.preparer.outputs.add(name)
         self.workers[name] = OutputWorker(
             name,
             output,
@@ -136,6 +138,7 @@ class Pipeline:
             self._has_new = False
             return False
         prepared = self.preparer.prepare(entries)
+        entries = entries[: prepared.count]
         for entry in entries:
             if entry.id in prepared.items:
                 self.receipts.wait_for(entry)
@@ -200,7 +203,7 @@ class Pipeline:
             return
         self._next_tidy = time.monotonic() + _TIDY_S
         self._has_new = True  # another process can release records of the quarantine
-        if self.preparer.release_due() >= LOT and self._undelivered() < LOT:
+        if self.preparer.release_due() >= LOT and self.undelivered() < LOT:
             self._next_tidy = time.monotonic() + _LOT_S
         position = self._required_position()
         delivered_by_all = min(
@@ -214,7 +217,7 @@ class Pipeline:
             self._cache.discard(delivered_by_all)
         self._skip_dead_outputs(position)
 
-    def _undelivered(self) -> int:
+    def undelivered(self) -> int:
         """Return how many prepared records a required output has not been given, at most."""
         required = [self.workers[name] for name in self._settings.required & self.workers.keys()]
         return max([self._prepared_to - worker.given_to for worker in required], default=0)
@@ -228,6 +231,7 @@ class Pipeline:
     def counts(self) -> dict[str, int]:
         """Return the counters. A name that ends in `_now` is a level."""
         counts = {**self.ingest.counts, **self.preparer.counts}
+        counts["uptime_conflicts"] = self.preparer.run_clocks.conflicts
         counts["waiting_now"] = self.receipts.waiting_count()
         for name, worker in self.workers.items():
             counts[f"output_{name}_delivered"] = worker.delivered

@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.reasoncodes import ReasonCode
@@ -27,22 +26,22 @@ from paho.mqtt.reasoncodes import ReasonCode
 from deploy.errors import DeployError
 from deploy.relay.intake.downlink import Downlink
 from deploy.relay.intake.fair_queue import FairQueue
-from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
+from deploy.relay.intake.http_server import RelayHttpServer
 from deploy.relay.intake.ingest import UNKNOWN_MODEM
-from deploy.relay.limits import UnitLimits, is_unit_name
-from deploy.relay.mqtt.broker_client import BrokerSettings, connect
+from deploy.relay.intake.known_units import KnownUnits
+from deploy.relay.limits import is_unit_name
+from deploy.relay.mqtt.broker_client import connect
 from deploy.relay.mqtt.output_connection import OutputConnection, refusal_text
-from deploy.relay.mqtt.session_client import Publication, make_session_client
+from deploy.relay.mqtt.session_client import OTHER_VERSION, Publication, make_session_client
+from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import OutputContext
-from deploy.relay.outputs.registry import Outputs, check_required, default_required
+from deploy.relay.outputs.registry import Outputs, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.name_lock import NameLock, find_abandoned, start_error
 from deploy.relay.terminal_text import report
 
 _ROOT = "coldloop/v1"
-_OTHER_VERSION = (0x01, 0x84)
-"""Reasons of a broker that has not the version of MQTT: of MQTT 3.1.1, of MQTT 5."""
 _TAKEN_OVER = 0x8E
 """Reason of a broker with MQTT 5: another client has this identifier."""
 _MOST_STATE_BYTES = 1 << 16
@@ -54,43 +53,6 @@ _MOST_LINES = 1000
 """About modems without a unit."""
 _GATEWAY_WAIT_S = 2.5
 """A message gateway waits three seconds for the answer."""
-
-
-@dataclass(slots=True)
-class RelayOptions:
-    """How a relay is started; see `coldloop relay --help`.
-
-    `outputs`: the value of the option of each selected output, by name. `required`: the outputs
-    that a receipt waits for; None: those that store. `primary`: the Sparkplug host application to
-    wait for. `output_broker`: the broker with the certificate of the outputs; None: `broker`.
-    `http`, `gateway`: None turns them off. `shelved`: shelved alarms. `tokens`: the token for the
-    HTTP receiver of an output, by name. `is_check`: only check, see `command`.
-    """
-
-    broker: BrokerSettings
-    store: Path
-    name: str = "relay"
-    group: str = "relay"
-    keys: dict[str, bytes] = field(default_factory=dict)
-    modems: dict[str, str] = field(default_factory=dict)
-    outputs: dict[str, str] = field(default_factory=dict)
-    required: set[str] | None = None
-    primary: str = ""
-    output_broker: BrokerSettings | None = None
-    http: HttpSettings | None = None
-    gateway: str | None = None
-    gateway_login: tuple[str, str] = ("", "")
-    gather_s: float = 20.0
-    shelved: Path | None = None
-    tokens: dict[str, str] = field(default_factory=dict)
-    output_ca: str | None = None
-    limits: UnitLimits = field(default_factory=UnitLimits)
-    undated_wait_s: float = 3600.0
-    optional_backlog: int = 1_000_000
-    is_check: bool = False
-
-    def __post_init__(self) -> None:
-        check_required(self.required or set())
 
 
 @dataclass(slots=True)
@@ -125,11 +87,12 @@ class Relay:
             raise start_error(options.store, error) from None
         names = set(options.outputs)
         required = default_required(names) if options.required is None else options.required
+        self._required = required
         self.pipeline = Pipeline(
             self._database,
             PipelineSettings(
                 options.keys,
-                required,
+                self._required,
                 options.limits,
                 options.optional_backlog,
                 options.undated_wait_s,
@@ -148,6 +111,7 @@ class Relay:
             self._database.close()
             self._lock.release()
             raise start_error(options.store, error) from None
+        self._known_units = KnownUnits(self._database)
         self._retry_batch: list[tuple[str, bytes, object]] = []
         self.http_server: RelayHttpServer | None = None
         self.downlink: Downlink | None = None
@@ -178,6 +142,7 @@ class Relay:
             options.shelved,
             options.tokens.get(name, ""),
             options.output_ca,
+            is_required=name in self._required,
         )
 
     # Connections.
@@ -210,7 +175,7 @@ class Relay:
         self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, properties: object
     ) -> None:
         if reason.is_failure:
-            if reason.value in _OTHER_VERSION:
+            if reason.value in OTHER_VERSION:
                 return  # the end of the connection follows
             self._is_rejected = True
             self._report(f"{self.options.broker.name()}: the broker rejects the relay: {reason}")
@@ -321,7 +286,8 @@ class Relay:
         if publication.payload[:1] == b"{":
             return False  # a row from a unit without a log
         completion = (publication.ident, publication.qos)
-        if self._inbox.put(unit, publication.payload, completion):
+        is_new = self._known_units.is_new(unit)
+        if self._inbox.put(unit, publication.payload, completion, is_new=is_new):
             return True
         self.pipeline.ingest.count_throttled(unit)
         return False
@@ -399,7 +365,7 @@ class Relay:
         if self._retry_batch:
             retry_batch, self._retry_batch = self._retry_batch, []
             return retry_batch
-        return self._inbox.take(_POLL_S)
+        return self._inbox.take(_POLL_S, not self.pipeline.undelivered())
 
     def _receive(self, batch: list[tuple[str, bytes, object]]) -> None:
         try:

@@ -36,7 +36,7 @@ class PublishedMessages:
         assert (qos, retain) == (1, False)
         self.sent.append((topic, json.loads(payload)))
 
-    def flush(self) -> None:
+    def flush(self, needs_subscriber: bool = False) -> None:
         """The broker acknowledges immediately."""
 
 
@@ -45,6 +45,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.broker, self.now, self.folder = PublishedMessages(), 1_000_000, folder
+        self.number = 0
         self.database = RelayDatabase(folder / "relay.db", "r1")
         self.shelved_file = folder / "shelved.json"
         self.restart()
@@ -60,7 +61,8 @@ class Bench:
 
     def note(self, change: str, code: str, monotonic: int = 5) -> None:
         note = {"t": None, "m": monotonic, "alarm": change, "code": code, "text": "t"}
-        self.output.note(Note(UNIT, 4, note))
+        self.number += 4
+        self.output.note(Note(UNIT, self.number, note))
 
     def after(self, ms: int) -> list[str]:
         self.now += ms

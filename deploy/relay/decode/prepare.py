@@ -10,20 +10,34 @@ from dataclasses import dataclass, field
 
 from deploy.relay.decode import dating, row_format
 from deploy.relay.decode.dating import RunClock
-from deploy.relay.decode.row_format import Item, Note, RawBlock, Rows, SizeError
+from deploy.relay.decode.row_format import Item, Note, RawBlock, Rows, SizeError, count_values
 from deploy.relay.decode.row_period import RowPeriods
-from deploy.relay.limits import CpuBudget, UnitLimits, parse_note, parse_schema
+from deploy.relay.decode.run_clocks import RunClocks
+from deploy.relay.limits import CpuBudget, UnitLimits, count_by_unit, parse_note, parse_schema
 from deploy.relay.records.database import Entry, RelayDatabase
 from deploy.relay.records.date_table import DateTable, RowDates
-from deploy.relay.records.quarantine import BUDGET, Quarantined, QuarantineTable, now_ms
+from deploy.relay.records.quarantine import (
+    BUDGET,
+    REFUSED,
+    Quarantined,
+    QuarantineTable,
+    now_ms,
+)
 from protocols.errors import DecodeError
 from protocols.telemetry import block
 from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import TIME, Schema
 
 BLOCKS = (telemetry_message.ROWS, telemetry_message.SUMMARY, telemetry_message.MERGED)
+TIME_ONLY = "#time"
+"""In the place of an output: a note again, for the stores that have it without its time."""
+_EARLY = "its time is from the future; stored without it"
+_LATEST_MS = 4_102_444_800_000
+"""2100-01-01."""
 MESSAGE = 0
 """Kind of an entry that is a whole message: it comes from the quarantine."""
+_MOST_VALUES = 500_000
+"""Values that are decoded in one pass; one block can be more."""
 _MAX_CACHED = 256
 _MAX_CLOCKS = 50_000
 _MAX_WAITS = 30
@@ -33,8 +47,6 @@ _DELIVERY_FACTOR = 3.0
 _USUAL_CPU_S = 0.002
 """CPU time of a record that is not decoded yet, about; a unit with another one waits again."""
 _LEAST_WAIT_S, _MOST_WAIT_S = 1.0, 3600.0
-_CLOCK_STEP_MS = 1000
-"""A clock of a run that differs by less from the known one is no news."""
 
 
 class HeldError(Exception):
@@ -52,8 +64,11 @@ class HeldError(Exception):
 class Prepared:
     """Result of one pass: items for the outputs, entries that left the outbox.
 
-    `quarantined`: with the reason. `dropped`: beyond the quota, without a receipt.
+    `quarantined`: with the reason. `dropped`: beyond the quota, without a receipt. `early_notes`:
+    their time is from the future; with the end of the wait for it, ms. `count`: how many entries.
     """
+
+    count: int = 0
 
     items: dict[int, Item] = field(default_factory=dict)
     quarantined: list[tuple[Entry, str]] = field(default_factory=list)
@@ -62,6 +77,7 @@ class Prepared:
     clocks: list[tuple[Entry, RunClock]] = field(default_factory=list)
     periods: dict[str, float] = field(default_factory=dict)
     decisions: dict[int, RowDates] = field(default_factory=dict)
+    early_notes: list[tuple[Entry, int]] = field(default_factory=list)
 
 
 class Preparer:
@@ -83,6 +99,8 @@ class Preparer:
             "quarantined": 0,
         }
         self.quarantined_by_unit: dict[str, int] = {}
+        self.outputs: set[str] = {TIME_ONLY}
+        """Names of the outputs; a record for another one has no receiver."""
         self._database = database
         self._quarantine = quarantine
         self._limits = limits
@@ -90,26 +108,36 @@ class Preparer:
         self._undated_wait_ms = round(undated_wait_s * 1000)
         self._schemas: dict[bytes, Schema] = {}
         self._clocks: dict[tuple[str, bytes, int], RunClock] = {}
+        self.run_clocks = RunClocks()
         self._dates = DateTable(database)
         self._periods = RowPeriods(database)
 
     def prepare(self, entries: list[Entry]) -> Prepared:
-        """Prepare entries in one transaction. Raises sqlite3.Error if nothing is stored."""
+        """Prepare the first entries in one transaction. Raises sqlite3.Error: nothing is stored.
+
+        See `Prepared.count`: the others would need too much memory together with them.
+        """
         counts = dict(self.counts)
         prepared = Prepared()
         held: list[tuple[Entry, HeldError]] = []
+        values = 0
         for entry in entries:
+            if values > _MOST_VALUES:
+                break
+            prepared.count += 1
             try:
                 if entry.kind == MESSAGE:
                     prepared.messages.append(entry)
                 else:
-                    prepared.items[entry.id] = self._read_within_budget(entry, prepared)
+                    item = self._read_within_budget(entry, prepared)
+                    prepared.items[entry.id] = item
+                    values += count_values(item)
             except HeldError as error:
                 held.append((entry, error))
             except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
                 held.append((entry, HeldError("internal", repr(error))))
-        decided_to = entries[-1].id
-        has_news = held or prepared.clocks or prepared.periods
+        decided_to = entries[prepared.count - 1].id
+        has_news = held or prepared.clocks or prepared.periods or prepared.early_notes
         if not has_news and decided_to <= self._dates.decided_to:
             return prepared
         try:
@@ -120,6 +148,9 @@ class Preparer:
                     place.append((entry, reason.reason))
                 for entry, clock in prepared.clocks:
                     self._store_clock(entry, clock)
+                for entry, due_ms in prepared.early_notes:
+                    copy = entry._replace(output=TIME_ONLY)
+                    self._quarantine.add(copy, "undated", _EARLY, due_ms=due_ms)
                 for unit, period_ms in prepared.periods.items():
                     self._periods.store(unit, period_ms)
                 self._dates.store(prepared.decisions, decided_to)
@@ -134,6 +165,9 @@ class Preparer:
 
         Alarms and events do not wait.
         """
+        if entry.output and entry.output not in self.outputs:
+            text = f"{entry.output}: no such output now; retry with --output"
+            raise HeldError(REFUSED, text)
         is_decided = entry.id <= self._dates.decided_to  # an output can have it with these dates
         if entry.kind in BLOCKS and not is_decided and self._budget.is_over(entry.unit):
             wait_s = self._budget.defer(entry.unit, _USUAL_CPU_S)
@@ -152,7 +186,7 @@ class Preparer:
         stored = self._quarantine.add(entry, error.reason, error.detail, error.key, error.due_ms)
         self._database.remove(entry.id)
         self.counts["quarantined"] += 1
-        self.quarantined_by_unit[entry.unit] = self.quarantined_by_unit.get(entry.unit, 0) + 1
+        count_by_unit(self.quarantined_by_unit, entry.unit)
         if not stored and entry.kind != MESSAGE:
             self._database.forget_record(entry)
         return stored
@@ -203,7 +237,7 @@ class Preparer:
             if entry.kind in BLOCKS:
                 return self._read_rows(entry, prepared)
             if entry.kind == telemetry_message.JSON_EVENT:
-                return self._read_note(entry)
+                return self._read_note(entry, prepared)
         except SizeError as error:
             raise HeldError("size", str(error)) from None
         except DecodeError as error:
@@ -211,13 +245,25 @@ class Preparer:
             raise HeldError(reason, str(error)) from None
         raise HeldError("kind", f"kind {entry.kind}")
 
-    def _read_note(self, entry: Entry) -> Note:
+    def _read_note(self, entry: Entry, prepared: Prepared | None) -> Note:
+        """Read an alarm or an event. One with a time from the future has none, and does not wait.
+
+        Perhaps the clock of the relay is slow: a copy waits, and brings the time later.
+        """
         content = parse_note(entry.payload, self._limits)
         time_ms = content.get("t")
         if not isinstance(time_ms, int):
             seconds = content.get("utc_s")
             time_ms = seconds * 1000 if isinstance(seconds, int) else 0
-        if not dating.EARLIEST_MS <= time_ms <= now_ms() + dating.MAX_AHEAD_MS:
+        is_early = now_ms() + dating.MAX_AHEAD_MS < time_ms < _LATEST_MS
+        if is_early and prepared is not None and entry.id > self._dates.decided_to:
+            due_ms = min(time_ms, now_ms() + (_MAX_WAITS + 1) * self._undated_wait_ms)
+            if not entry.output:
+                prepared.early_notes.append((entry, due_ms))
+                self.counts["rejected_dates"] += 1
+            elif entry.output == TIME_ONLY and not entry.final:  # of `quarantine retry`
+                raise HeldError("undated", _EARLY, due_ms=due_ms)
+        if is_early or not dating.EARLIEST_MS <= time_ms < _LATEST_MS:
             time_ms = 0
         generation = entry.generation.hex()
         return Note(entry.unit, entry.number, content, generation, time_ms, entry.payload)
@@ -283,7 +329,7 @@ class Preparer:
             if period_ms is not None:
                 prepared.periods[entry.unit] = period_ms
             for clock in dates.clocks:
-                if _is_news(clock, known.get(clock.run)):
+                if self.run_clocks.is_news(entry, clock, known.get(clock.run)):
                     prepared.clocks.append((entry, clock))
             self.counts["estimated_rows"] += dates.estimated
             self.counts["rejected_dates"] += dates.rejected
@@ -308,12 +354,6 @@ class Preparer:
 def _is_final(held: Quarantined) -> bool:
     """Return whether a record waits no more for a date: its wait is over, or was before."""
     return held.reason != BUDGET or held.key == "1"
-
-
-def _is_news(clock: RunClock, known: RunClock | None) -> bool:
-    if known is None or (clock.period_ms and not known.period_ms):
-        return True
-    return abs(known.offset_ms - clock.offset_ms) >= _CLOCK_STEP_MS
 
 
 def _run_key(generation: bytes, run: int) -> str:

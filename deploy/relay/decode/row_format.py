@@ -52,6 +52,15 @@ class Rows:
         return rows
 
 
+def count_values(item: "Item") -> int:
+    """Return how many values an item has in memory; a note counts by its bytes."""
+    if isinstance(item, Rows):
+        return max(1, len(item.values) * len(item.names))
+    return 1 + len(item.payload) // _BYTES_OF_A_VALUE
+
+
+_BYTES_OF_A_VALUE = 40
+"""What a decoded value needs in memory, about."""
 START = "start"
 """The event that a unit logs at each start, before its alarms."""
 

@@ -3,7 +3,8 @@
 
 Does not date rows; see `dating`. A block states the uptime of its first row only. A block without
 UTC thus needs the period to give each of its rows an uptime. The rows of a run are numbered, so two
-blocks of the run tell it. A run with one block has the period of the run before. Without both it is
+blocks of the run tell it: the last two, so that one with a wrong uptime changes it for two blocks
+only. A run with one block has the period of the run before. Without both it is
 one second, the default of the agent. The newest period of a unit is durable.
 """
 
@@ -25,7 +26,7 @@ class RowPeriods:
 
     def __init__(self, database: RelayDatabase) -> None:
         self._database = database
-        self._first: dict[RunKey, tuple[int, int]] = {}
+        self._last: dict[RunKey, tuple[int, int]] = {}
         self._of_run: dict[RunKey, float] = {}
         self._of_unit: dict[str, float] = {}
 
@@ -37,16 +38,17 @@ class RowPeriods:
                 continue
             key = (entry.unit, entry.generation, span.run)
             number = raw.seq + span.first
-            first_number, first_ms = self._first.setdefault(key, (number, span.uptime_ms))
-            if number == first_number:
+            last_number, last_ms = self._last.get(key, (number, 0))
+            self._last[key] = (number, span.uptime_ms)
+            if number == last_number:
                 continue
-            period = (span.uptime_ms - first_ms) / (number - first_number)
+            period = (span.uptime_ms - last_ms) / (number - last_number)
             if _MIN_MS <= period <= _MAX_MS:
                 self._of_run[key] = period
                 known = self._unit_period(entry.unit)
                 if known is None or abs(period - known) > _NEWS * known:
                     self._of_unit[entry.unit] = news = period
-        for table in (self._first, self._of_run, self._of_unit):
+        for table in (self._last, self._of_run, self._of_unit):
             if len(table) > _MAX_KNOWN:
                 table.pop(next(iter(table)))  # type: ignore[call-overload]
         return news

@@ -226,6 +226,11 @@ def _make_tls_context(settings: HttpSettings) -> ssl.SSLContext:
     return context
 
 
+def check_certificate(settings: HttpSettings) -> None:
+    """Raise DeployError if the files for TLS cannot be used."""
+    _make_tls(settings)
+
+
 def _make_tls(settings: HttpSettings) -> ssl.SSLContext | None:
     if settings.certificate is None:
         return None

@@ -14,10 +14,17 @@ from dataclasses import dataclass, field
 
 from deploy.relay.decode.prepare import MESSAGE, Preparer
 from deploy.relay.intake import satcom_envelope
-from deploy.relay.intake.ranges import Range, join_ranges
-from deploy.relay.limits import MAX_NUMBER, CpuBudget, RateLimiter, UnitLimits, parse_schema
+from deploy.relay.limits import (
+    MAX_NUMBER,
+    CpuBudget,
+    RateLimiter,
+    UnitLimits,
+    count_by_unit,
+    parse_schema,
+)
 from deploy.relay.records.database import Entry, RelayDatabase, record_class, record_id
 from deploy.relay.records.quarantine import QuarantineTable
+from deploy.relay.records.ranges import Range, join_ranges
 from protocols.errors import DecodeError
 from protocols.telemetry import merged_block
 from protocols.telemetry import message as telemetry_message
@@ -108,7 +115,7 @@ class Ingest:
     def count_throttled(self, unit: str) -> None:
         """Count a message that is discarded."""
         self.counts["throttled"] += 1
-        self.throttled_by_unit[unit] = self.throttled_by_unit.get(unit, 0) + 1
+        count_by_unit(self.throttled_by_unit, unit)
 
     def _admit(self, unit: str, message: bytes) -> bool:
         is_within = self._rate.admit(unit, len(message)) and not self._budget.is_exhausted(unit)

@@ -6,6 +6,7 @@ With MQTT 5 the acknowledgement has a reason. So this connection uses MQTT 5 if 
 A message with QoS 0 has no acknowledgement in both.
 """
 
+import queue
 import threading
 from typing import NamedTuple
 
@@ -14,7 +15,12 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.relay.mqtt.broker_client import BrokerSettings, connect
-from deploy.relay.mqtt.session_client import Publication, make_output_client
+from deploy.relay.mqtt.session_client import (
+    NO_SUBSCRIBER,
+    OTHER_VERSION,
+    Publication,
+    make_output_client,
+)
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.outputs.registry import Outputs
@@ -27,6 +33,7 @@ _TOO_LARGE = 0x95
 _OF_THE_MESSAGE = (0x90, _TOO_LARGE, 0x99)
 """Reasons of a message itself: its topic, its length, its content. Others are of the broker."""
 _TEXTS = {
+    NO_SUBSCRIBER: "no subscriber",
     0x87: "not authorized",
     0x90: "topic name invalid",
     _TOO_LARGE: "packet too large",
@@ -87,6 +94,34 @@ class OutputConnection:
             client.will_set(*will)
         connect(client, self._settings)
 
+    def try_once(self, wait_s: float) -> str:
+        """Connect without a will; return why that failed, or "". For `coldloop relay --check`."""
+        client, answers = self._client, queue.Queue[str]()
+
+        def on_connected(
+            _: mqtt.Client, __: object, ___: object, reason: ReasonCode, properties: object
+        ) -> None:
+            if reason.is_failure:
+                if reason.value not in OTHER_VERSION:
+                    answers.put(f"the broker rejects the outputs: {reason}")
+                return
+            client.keep_version(properties)
+            answers.put("")
+
+        client.on_connect = on_connected
+
+        def on_disconnected(*_: object) -> None:
+            client.try_other_version()
+
+        client.on_disconnect = on_disconnected
+        client.on_connect_fail = lambda *_: answers.put(client.failure)
+        connect(client, self._settings)
+        try:
+            text = answers.get(timeout=wait_s)
+        except queue.Empty:
+            text = f"no answer in {wait_s:.0f} s"
+        return f"{self._settings.name()}: {text}" if text else ""
+
     def is_connected(self) -> bool:
         """Return whether the broker has accepted the connection."""
         return self._client.is_connected()
@@ -116,9 +151,10 @@ class OutputConnection:
         sent: list[_Sent] = self._threads.sent
         return sent
 
-    def flush(self) -> None:
+    def flush(self, needs_subscriber: bool = False) -> None:
         """Wait until the broker has acknowledged what this thread has published with QoS 1.
 
+        `needs_subscriber`: with MQTT 5, a message without one is not delivered.
         Raises OutputError if the relay ends before that, or if the broker has no place or no right
         for a message; RefusedError if it can never take it.
         """
@@ -132,7 +168,7 @@ class OutputConnection:
             while sent and sent[0].is_done():
                 info, topic = sent.pop(0)
                 reason = _TOO_LARGE if info is None else self._client.refusals.pop(info.mid, 0)
-                if reason:
+                if reason and (reason != NO_SUBSCRIBER or needs_subscriber):
                     refused.append((topic, reason))
         for topic, reason in sorted(refused, key=lambda one: one[1] in _OF_THE_MESSAGE):
             text = f"the broker refuses messages of {topic}: {refusal_text(reason)}"

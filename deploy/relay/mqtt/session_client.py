@@ -20,10 +20,14 @@ from paho.mqtt.properties import Properties
 from deploy.relay.mqtt.broker_client import BrokerClient, BrokerSettings, set_up
 
 _FOR_EVER = 0xFFFFFFFF
+OTHER_VERSION = (0x01, 0x84)
+"""Reasons of a broker that has not the version of MQTT: of MQTT 3.1.1, of MQTT 5."""
 _MOST_PACKET_BYTES = 1 << 20
 """A broker with MQTT 5 drops larger ones; by default a message can have 256 MiB."""
 _PIECE_BYTES = 1 << 16
 _FIRST_FAILURE = 0x80
+NO_SUBSCRIBER = 0x10
+"""Reason of MQTT 5: the broker has a message, and no session that gets it."""
 _LENGTH_BYTES = 4
 """Most bytes of a variable byte integer."""
 
@@ -78,6 +82,8 @@ class SessionClient(BrokerClient):
     """The broker keeps the session while the client is away."""
     most_packet_bytes = 1 << 28
     """Largest packet that the broker takes."""
+    least_reason = _FIRST_FAILURE
+    """Lowest reason of an acknowledgement that `refusals` has."""
     refusals: dict[int, int]
     """Reasons of MQTT 5 by packet identifier; who publishes takes them out."""
     _is_version_known = False
@@ -139,7 +145,7 @@ class SessionClient(BrokerClient):
         """
         packet = self._in_packet["packet"]
         if cmd == "PUBACK" and len(packet) > 2:
-            if packet[2] >= _FIRST_FAILURE:
+            if packet[2] >= self.least_reason:
                 self.refusals[int.from_bytes(packet[:2], "big")] = packet[2]
             self._in_packet["packet"] = packet[:2]
             self._in_packet["remaining_length"] = 2
@@ -177,5 +183,6 @@ def make_output_client(settings: BrokerSettings, ident: str) -> SessionClient:
     """
     client = SessionClient(ident)
     client.keeps_session = False
+    client.least_reason = NO_SUBSCRIBER
     set_up(client, settings)
     return client

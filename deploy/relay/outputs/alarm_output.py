@@ -5,7 +5,7 @@ Does not decide which ones; see `agent.alarms.alarm_filter`. A unit sends only c
 number, priority and action come from the catalogue of the relay. The state of each unit is durable
 before the relay marks a note as delivered, so a restart repeats or loses no alarm. The filter must
 see all notes of a unit: a relay with this output has a group and a store of its own. It follows a
-limited number of alarms of a unit.
+limited number of alarms of a unit. `alarm_order` has the rule for late and doubled notes.
 
     TOPIC/SITE/UNIT/alarms   a message for each notice, QoS 1
     /alarms                  page of the HTTP server: active alarms of all units
@@ -18,8 +18,9 @@ from typing import Any
 from agent.alarms.alarm_filter import CHATTER_MS, AlarmFilter, Notice
 from agent.alarms.catalogue import catalogue
 from agent.alarms.shelving import Shelving
-from deploy.relay.decode.row_format import START, Note
+from deploy.relay.decode.row_format import Note
 from deploy.relay.limits import NewNameCounter
+from deploy.relay.outputs.alarm_order import UnitAlarms, concerns_alarms
 from deploy.relay.outputs.base import Output, OutputContext, Page, check_topic
 
 _POLL_MS = 1000
@@ -53,7 +54,7 @@ class AlarmOutput(Output):
         super().__init__(context)
         check_topic("alarms", context.argument)
         self._filters: dict[str, AlarmFilter] = {}
-        self._monotonic_ms: dict[str, int] = {}
+        self._alarms: dict[str, UnitAlarms] = {}
         self._next_poll = 0
         self._unsaved: set[str] = set()
         self._new_codes = NewNameCounter(CHATTER_MS)
@@ -61,32 +62,34 @@ class AlarmOutput(Output):
         self._page_text = "{}"
         stored = {} if context.store is None else context.store.load_state(_KEY_PREFIX)
         for key, text in stored.items():
-            state = json.loads(text)
-            self._filter_of(key.removeprefix(_KEY_PREFIX)).load(state["filter"])
-            self._monotonic_ms[key.removeprefix(_KEY_PREFIX)] = state["monotonic_ms"]
+            self._load(key.removeprefix(_KEY_PREFIX), json.loads(text))
+
+    def check(self) -> None:
+        """Publish an empty message: a broker with MQTT 5 refuses it without a right."""
+        self.context.publisher.publish(f"{self.context.argument}/_check", b"", 1, False)
+        self.context.publisher.flush()
+
+    def _load(self, unit: str, state: dict[str, Any]) -> None:
+        """Take the state of a unit; an earlier version stored no order of the alarms."""
+        alarm_filter = self._filter_of(unit)
+        alarm_filter.load(state["filter"])
+        if state.get("alarms"):
+            self._alarms[unit] = UnitAlarms.load(state["alarms"])
+        else:
+            self._alarms[unit] = UnitAlarms.of_active(dict.fromkeys(alarm_filter.active(), 0))
 
     def _filter_of(self, unit: str) -> AlarmFilter:
         return self._filters.setdefault(unit, AlarmFilter())
 
     def note(self, note: Note) -> None:
         """Follow a change of an alarm. Other notes have no effect."""
-        unit, content = note.unit, note.content
-        if content.get("event") == START:
-            self._filter_of(unit).restart(self.context.clock_ms())
-            self._next_poll = 0
-            self._unsaved.add(unit)
-        if "alarm" not in content or "code" not in content:
+        if not concerns_alarms(note):
             return
-        is_raised, code = content["alarm"] == "raised", str(content["code"])
-        now = self.context.clock_ms()
-        monotonic = content.get("m")
-        if isinstance(monotonic, int):
-            if monotonic < self._monotonic_ms.get(unit, 0):
-                self._filter_of(unit).restart(now)
-            self._monotonic_ms[unit] = monotonic
-        if not is_raised or self._has_room(unit, code, now):
-            text = str(content.get("text", ""))[:_MOST_TEXT_CHARS]
-            self._filter_of(unit).change(now, is_raised, code, text)
+        unit, now = note.unit, self.context.clock_ms()
+        for change in self._alarms.setdefault(unit, UnitAlarms()).follow(note).changes:
+            if not change.is_raised or self._has_room(unit, change.code, now):
+                text = change.text[:_MOST_TEXT_CHARS]
+                self._filter_of(unit).change(now, change.is_raised, change.code, text)
         self._next_poll = 0
         self._unsaved.add(unit)
 
@@ -97,8 +100,7 @@ class AlarmOutput(Output):
             return True
         is_urgent = catalogue().priority(code) == 1
         most = _MOST_CODES + (_MOST_URGENT_CODES if is_urgent else 0)
-        count = max(len(active), self._new_codes.count(unit, now))
-        if count >= most or len(code) > _MOST_TEXT_CHARS:
+        if max(len(active), self._new_codes.count(unit, now)) >= most:
             return False
         self._new_codes.add(unit, now)
         return True
@@ -153,10 +155,8 @@ class AlarmOutput(Output):
     def _save(self, unit: str) -> None:
         if self.context.store is None:
             return
-        state = {
-            "filter": self._filter_of(unit).dump(),
-            "monotonic_ms": self._monotonic_ms.get(unit, 0),
-        }
+        alarms = self._alarms.get(unit)
+        state = {"filter": self._filter_of(unit).dump(), "alarms": alarms and alarms.dump()}
         self.context.store.store_state(_KEY_PREFIX + unit, json.dumps(state))
 
 

@@ -83,10 +83,11 @@ class Publisher(Protocol):
     ) -> None:
         """Publish a message; wait up to `wait_s` seconds until the broker has it."""
 
-    def flush(self) -> None:
+    def flush(self, needs_subscriber: bool = False) -> None:
         """Wait until the broker has acknowledged what this thread has published with QoS 1.
 
-        Raises OutputError if the relay ends before that, or if QoS 0 messages can be lost.
+        `needs_subscriber`: with MQTT 5, a message without one is not delivered. Raises OutputError
+        then, if the relay ends before that, or if QoS 0 messages can be lost.
         """
 
 
@@ -98,6 +99,7 @@ class OutputContext:
     the Sparkplug host application to wait for ("": none). `next_bd_seq` returns the bdSeq of the
     next connection, `clock_ms` UTC in ms, `counts` the counters of the relay. `store` has durable
     texts; `shelved` is the file of shelved alarms. `token`: for the HTTP receiver of the output.
+    `is_check`: only `check` is called. `is_required`: receipts wait for this output.
     """
 
     argument: str
@@ -111,18 +113,22 @@ class OutputContext:
     shelved: Path | None = None
     token: str = ""
     ca_file: str | None = None
+    is_check: bool = False
+    is_required: bool = False
 
 
 class Output:
     """One output. `BATCH`: records in one call of `deliver`. `LINGER_S`: wait for a full batch.
 
-    `USES_BROKER`: it publishes, so the relay has a second connection to the broker. `ignored`: rows
-    that the receiver says it has acknowledged and not kept.
+    `USES_BROKER`: it publishes, so the relay has a second connection to the broker. `TAKES_TIMES`:
+    it takes a note again that had no time, and stores only its time. `ignored`: rows that the
+    receiver says it has acknowledged and not kept.
     """
 
     BATCH = 200
     LINGER_S = 0.0
     USES_BROKER = False
+    TAKES_TIMES = False
     ignored = 0
 
     def __init__(self, context: OutputContext) -> None:
@@ -157,6 +163,16 @@ class Output:
 
     def process(self) -> None:
         """Send due messages other than items. Called several times a second."""
+
+    def check(self) -> None:
+        """Try whether the receiver would take items; store none. For `coldloop relay --check`.
+
+        Raises OutputError or RefusedError.
+        """
+
+    def refuses_all(self) -> bool:
+        """Return whether the receiver refuses everything, after a refusal: no item is at fault."""
+        return False
 
     def ready(self) -> bool:
         """Return whether the output can take items now."""

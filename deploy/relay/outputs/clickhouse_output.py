@@ -7,10 +7,11 @@ Does not aggregate; use materialized views. It makes its tables:
     coldloop_uptime   rows without UTC: site, unit, log, run, record, uptime_ms, signal, value, nth
     coldloop_note     alarms and events: site, unit, log, record, t, content (JSON)
 
-nth: number of earlier rows of the record with this time. Tables of earlier versions get it.
-A table is a ReplacingMergeTree whose key has all columns but the values, so a repetition disappears
-when parts are merged. Read with `FINAL` (`SELECT … FROM coldloop_sample FINAL`), which drops it at
-once. The engine writes to the disk before it acknowledges (`fsync_after_insert`,
+t of a note without a time is 1970. nth: number of earlier rows of the record with this time. Tables
+of earlier versions get it. A table is a ReplacingMergeTree whose key has all columns but the
+values, so a repetition disappears when parts are merged. Of a note that comes again with its time,
+the later one stays. Read with `FINAL` (`SELECT … FROM coldloop_sample FINAL`), which drops it
+immediately. The engine writes to the disk before it acknowledges (`fsync_after_insert`,
 `fsync_part_directory`); its default does not.
 
 The token of the output is the password of the user in the URL. The embedded engine needs the extra
@@ -28,8 +29,10 @@ from typing import Any, Protocol
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.file_check import check_folder
 from deploy.relay.outputs.http_client import HttpClient, RefusedError
 
+_NO_TIME = "1970-01-01 00:00:00.000"
 _DURABLE = "SETTINGS fsync_after_insert=1, fsync_part_directory=1"
 _NAME = "LowCardinality(String)"
 _TABLES = (
@@ -69,6 +72,9 @@ class _Engine(Protocol):
     def execute(self, statement: str, data: bytes = b"") -> None:
         """Execute a statement. Raises OutputError, RefusedError."""
 
+    def check(self) -> None:
+        """Try whether it can be used. Raises OutputError, RefusedError."""
+
 
 class _Server:
     """A server by HTTP; `url`: http://USER@HOST:PORT/DATABASE."""
@@ -95,6 +101,10 @@ class _Server:
         except RefusedError as error:
             _raise(str(error))
 
+    def check(self) -> None:
+        """Execute a statement without a result: address, login and database."""
+        self.execute("SELECT 1 FORMAT Null")
+
 
 class _Embedded:
     """The embedded engine in `folder`."""
@@ -116,6 +126,10 @@ class _Embedded:
             self._session.query(statement + " " + data.decode())
         except RuntimeError as error:
             _raise(str(error))
+
+    def check(self) -> None:
+        """Write a file without a name: one process can open the folder, perhaps a relay."""
+        check_folder(self._folder, may_be_made=True)
 
     def _open(self) -> None:
         if self._session is not None:
@@ -145,6 +159,7 @@ class ClickhouseOutput(Output):
 
     BATCH = 1000
     LINGER_S = 2.0
+    TAKES_TIMES = True
 
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)
@@ -152,6 +167,10 @@ class ClickhouseOutput(Output):
         is_server = where.startswith(("http://", "https://"))
         self._engine: _Engine = _Server(where, context) if is_server else _Embedded(Path(where))
         self._has_tables = False
+
+    def check(self) -> None:
+        """Ask the server for nothing; of the embedded engine, the folder. Raises OutputError."""
+        self._engine.check()
 
     def deliver(self, items: list[Item]) -> None:
         """Insert the items, one statement for each table."""
@@ -185,6 +204,8 @@ def _line(content: dict[str, object]) -> bytes:
 
 
 def _seconds(time_ms: int) -> str:
+    if not time_ms:
+        return _NO_TIME  # ClickHouse reads fewer than ten digits as a date
     return f"{time_ms // 1000}.{time_ms % 1000:03d}"
 
 

@@ -8,8 +8,7 @@ data source of Grafana read the file while the relay writes. Schema:
     latest     newest value of each signal of a unit
     minute     mean, minimum, maximum and last value of each signal in each minute
     block      all rows as they came, compressed (zlib of JSON, as the output `json` writes it)
-    alarm      one row for each active alarm; a start of the unit ends those before it. The records
-               of a log are in order; a datagram that is older than the last change has no effect
+    alarm      one row for each active alarm (see `alarm_order` for late and doubled ones)
     note       all alarms and events, as JSON
 
 A transaction has the items of a batch; a block or note that the file has is skipped. So nothing is
@@ -22,14 +21,17 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from deploy.errors import DeployError
 from deploy.relay.decode.dating import MAX_AHEAD_MS
-from deploy.relay.decode.row_format import START, Item, Note, Rows
+from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs import row_text
+from deploy.relay.outputs.alarm_order import OrderedChange, UnitAlarms, concerns_alarms
 from deploy.relay.outputs.alarm_output import catalogue_fields
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.file_check import check_sqlite
 from deploy.relay.records.tables import first_row
 from deploy.relay.terminal_text import report
 from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES
@@ -54,10 +56,7 @@ CREATE INDEX IF NOT EXISTS block_time ON block (unit, dated, first_ms);
 CREATE TABLE IF NOT EXISTS alarm (
   unit TEXT, code TEXT, t_ms INTEGER, text TEXT, number INTEGER, priority INTEGER,
   PRIMARY KEY (unit, code)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS alarm_order (
-  unit TEXT, code TEXT, log TEXT, record INTEGER, PRIMARY KEY (unit, code)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS alarm_time (
-  unit TEXT, code TEXT, t_ms INTEGER, datagram INTEGER, PRIMARY KEY (unit, code)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alarm_state (unit TEXT PRIMARY KEY, text TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS note (
   unit TEXT, log TEXT, record INTEGER, t_ms INTEGER, text TEXT,
   PRIMARY KEY (unit, log, record, text)) WITHOUT ROWID;
@@ -71,12 +70,6 @@ _MAX_SIGNALS = 100_000
 """Names whose number is in memory."""
 _MAX_TEXT_CHARS = 500
 _MAX_VERSION_CHARS = 60
-_START_CODE = ""
-"""Key of the newest start of a unit in `alarm_order`; no alarm has this code."""
-_OF_A_LOG = -1
-"""In the place of the number of a datagram: a record of a log."""
-_NUMBERS = 1 << 24
-"""Numbers of datagrams; after the last one they begin again."""
 _MINUTE_UPSERT = """
 INSERT INTO minute VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (unit, signal, t_ms) DO UPDATE SET
   sum=sum+excluded.sum, min=MIN(min, excluded.min), max=MAX(max, excluded.max),
@@ -87,6 +80,11 @@ _LATEST_UPSERT = """
 INSERT INTO latest VALUES (?,?,?,?) ON CONFLICT (unit, signal) DO UPDATE SET
   t_ms=excluded.t_ms, value=excluded.value WHERE excluded.t_ms>=t_ms
 """
+
+
+def is_fleet_store(db: sqlite3.Connection) -> bool:
+    """Return whether a file has the tables of a fleet store."""
+    return first_row(db, "SELECT 1 FROM sqlite_master WHERE name='unit'") is not None
 
 
 def open_store(path: str, read_only: bool = False) -> sqlite3.Connection:
@@ -111,6 +109,7 @@ class FleetStoreOutput(Output):
     """Writes the file; the value of the option is its path."""
 
     BATCH = 500
+    TAKES_TIMES = True
 
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)
@@ -119,12 +118,18 @@ class FleetStoreOutput(Output):
         self._reports: dict[str, bytes] = {}
         self._signals: dict[str, int] = {}
         self._opened: sqlite3.Connection | None = None
+        if context.is_check:
+            return
         try:
             self._opened = open_store(context.argument)
         except sqlite3.OperationalError as error:  # as a receiver that is away: tried again
             report(f"output fleet: {context.argument}: {error}; tries again")
         except sqlite3.Error as error:
             raise DeployError(f"{context.argument}: {error}") from None
+
+    def check(self) -> None:
+        """Begin a transaction in the file, if there is one. Raises OutputError."""
+        check_sqlite(Path(self.context.argument), is_fleet_store, "a fleet store")
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -260,69 +265,43 @@ class FleetStoreOutput(Output):
             "INSERT INTO note VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING",
             (note.unit, note.generation, note.number, note.time_ms, text),
         ).rowcount
-        if inserted and note.content.get("event") == START:
-            self._end_alarms(note)
-        change, code = note.content.get("alarm"), note.content.get("code")
-        if inserted and change in ("raised", "cleared") and isinstance(code, str):
-            self._follow_alarm(note, change == "raised", code)
-
-    def _end_alarms(self, note: Note) -> None:
-        """End the alarms of earlier starts of a unit."""
-        if self._has_newer(note, (note.unit, _START_CODE)):
+        if not inserted:
+            self._set_time(note, text)
+        if not inserted or not concerns_alarms(note):
             return
-        self._store_time(note, (note.unit, _START_CODE))
-        self._db.execute(
-            "DELETE FROM alarm WHERE unit=? AND code NOT IN"
-            " (SELECT code FROM alarm_order WHERE unit=? AND log=? AND record>?)",
-            (note.unit, note.unit, note.generation, note.number),
-        )
-        self._db.execute(
-            "INSERT OR REPLACE INTO alarm_order VALUES (?,?,?,?)",
-            (note.unit, _START_CODE, note.generation, note.number),
-        )
+        alarms = self._alarms_of(note.unit)
+        for change in alarms.follow(note).changes:
+            self._change_alarm(note, change)
+        self._store_alarms(note.unit, alarms)
 
-    def _store_time(self, note: Note, key: tuple[str, str]) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO alarm_time VALUES (?,?,?,?)",
-            (*key, note.time_ms, _datagram_number(note)),
-        )
+    def _alarms_of(self, unit: str) -> UnitAlarms:
+        row = first_row(self._db, "SELECT text FROM alarm_state WHERE unit=?", (unit,))
+        if row is not None:
+            return UnitAlarms.load(json.loads(row[0]))
+        rows = self._db.execute("SELECT code, t_ms FROM alarm WHERE unit=?", (unit,))
+        return UnitAlarms.of_active(dict(rows.fetchall()))  # of an earlier version
 
-    def _is_late(self, note: Note, key: tuple[str, str]) -> bool:
-        """Return whether a datagram is older than what is known for this unit and code.
+    def _store_alarms(self, unit: str, alarms: UnitAlarms) -> None:
+        text = json.dumps(alarms.dump(), separators=(",", ":"))
+        self._db.execute("INSERT OR REPLACE INTO alarm_state VALUES (?,?)", (unit, text))
 
-        Its time is in whole seconds; in the same one the log counts, or the number of the datagram.
-        """
-        query = "SELECT t_ms, datagram FROM alarm_time WHERE unit=? AND code=?"
-        known = first_row(self._db, query, key)
-        own_number = _datagram_number(note)
-        if own_number == _OF_A_LOG or known is None:
-            return False
-        time_ms, number = known
-        if note.time_ms // 1000 != time_ms // 1000 and note.time_ms and time_ms:
-            return bool(note.time_ms < time_ms)
-        if number == _OF_A_LOG:
-            return bool(note.time_ms and time_ms)
-        return bool((own_number - number) % _NUMBERS > _NUMBERS // 2)
+    def _set_time(self, note: Note, text: str) -> None:
+        """A note that is stored comes again: it can have its time now."""
+        stored = self._db.execute(
+            "UPDATE note SET t_ms=? WHERE unit=? AND log=? AND record=? AND text=? AND t_ms=0",
+            (note.time_ms, note.unit, note.generation, note.number, text),
+        ).rowcount
+        alarms = self._alarms_of(note.unit) if stored and note.time_ms else None
+        if alarms is not None and alarms.set_time(note):
+            self._store_alarms(note.unit, alarms)
+            self._db.executemany(
+                "UPDATE alarm SET t_ms=? WHERE unit=? AND code=?",
+                [(at, note.unit, code) for code, at in alarms.active().items() if at],
+            )
 
-    def _has_newer(self, note: Note, key: tuple[str, str]) -> bool:
-        """Return whether a newer record is known for this unit and code: of the log, or by time."""
-        if self._is_late(note, key):
-            return True
-        query = "SELECT log, record FROM alarm_order WHERE unit=? AND code=?"
-        known = first_row(self._db, query, key)
-        return known is not None and known[0] == note.generation and known[1] > note.number > 0
-
-    def _follow_alarm(self, note: Note, is_raised: bool, code: str) -> None:
-        """Keep the active alarms. A record that comes after a newer one of its log changes none."""
-        key = (note.unit, _storable(code, _MAX_TEXT_CHARS))
-        if self._has_newer(note, key) or self._has_newer(note, (note.unit, _START_CODE)):
-            return
-        self._store_time(note, key)
-        self._db.execute(
-            "INSERT OR REPLACE INTO alarm_order VALUES (?,?,?,?)",
-            (*key, note.generation, note.number),
-        )
-        if not is_raised:
+    def _change_alarm(self, note: Note, change: OrderedChange) -> None:
+        key = (note.unit, change.code)
+        if not change.is_raised:
             self._db.execute("DELETE FROM alarm WHERE unit=? AND code=?", key)
             return
         fields = catalogue_fields(note.content)
@@ -330,8 +309,8 @@ class FleetStoreOutput(Output):
         self._db.execute(
             "INSERT INTO alarm VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING",
             (
-                *(*key, note.time_ms or self.context.clock_ms()),
-                _storable(str(note.content.get("text", "")), _MAX_TEXT_CHARS),
+                *(*key, change.time_ms or self.context.clock_ms()),
+                _storable(change.text, _MAX_TEXT_CHARS),
                 *(fields.get("number"), None if priority is None else int(priority)),
             ),
         )
@@ -383,14 +362,6 @@ class FleetStoreOutput(Output):
         with self._lock:
             if self._opened is not None:
                 self._opened.close()
-
-
-def _datagram_number(note: Note) -> int:
-    """Return the number of the datagram of a note; `_OF_A_LOG` without one. A unit can lie."""
-    number = note.content.get("datagram")
-    if type(number) is not int or not 0 <= number < _NUMBERS or note.number:
-        return _OF_A_LOG
-    return number
 
 
 def _write_each(write: Callable[[str, bytes], None], payloads: dict[str, bytes]) -> None:

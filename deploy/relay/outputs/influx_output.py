@@ -80,6 +80,25 @@ class InfluxOutput(Output):
         except OSError as error:
             raise DeployError(f"--influx {url}: {error}") from None
 
+    def check(self) -> None:
+        """Post no line. Raises OutputError, RefusedError.
+
+        SOURCE: InfluxDB 2 answers 400 "writing requires points" then; the others accept it.
+        """
+        try:
+            self._client.post(b"", "text/plain; charset=utf-8")
+        except RefusedError as error:
+            if "requires points" not in str(error):
+                raise
+
+    def refuses_all(self) -> bool:
+        """Return whether a request without a line is refused too: a wrong path, for example."""
+        try:
+            self.check()
+        except (OutputError, RefusedError):
+            return True
+        return False
+
     def deliver(self, items: list[Item]) -> None:
         """Post the rows; `settling` tells when the server has them on its disk."""
         self._expected = None

@@ -26,6 +26,7 @@ from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.outputs.http_client import RefusedError
 
 _FLUSH_S = 30.0
+_CHECK_S = 10.0
 _MAX_BYTES = 500_000
 """Half of the limit that brokers and librdkafka have by default (message.max.bytes)."""
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
@@ -51,6 +52,14 @@ class KafkaOutput(Output):
             **(_read_properties(Path(path)) if path else {}),
         }
         self._producer: Producer | None = None
+
+    def check(self) -> None:
+        """Ask the servers for their topics. Raises OutputError."""
+        producer = Producer(self._properties)
+        try:
+            producer.list_topics(timeout=_CHECK_S)
+        except KafkaException as error:
+            raise OutputError(f"Kafka: {error.args[0].str()}") from None
 
     def deliver(self, items: list[Item]) -> None:
         """Produce the items; return after the reports of all of them."""

@@ -2,8 +2,8 @@
 """Metrics output: OpenMetrics of the fleet, of each unit, and of the relay.
 
 Not a store; only the active alarms outlast a restart of the relay. A unit has about twelve series:
-age of its data, online, backlog, quality of its clock, active alarms by priority, versions. An
-alarm ends when it is cleared and at the next start of the unit. The backlog tells how old the rows
+age of its data, online, backlog, quality of its clock, active alarms by priority (`alarm_order` has
+the rule for late ones), versions. The backlog tells how old the rows
 are that a unit sends after an outage. The value of each signal is a series only below
 `/metrics/unit`, one page for each unit, and only while it is not older than 15 minutes. `/metrics`
 thus stays small; `/metrics?site=NAME` is the part of one site, so that several scrape jobs share
@@ -13,11 +13,13 @@ the units. SOURCE: OpenMetrics 1.0.
 import json
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs
 
 from agent.alarms.catalogue import catalogue
-from deploy.relay.decode.row_format import START, Note, Rows
+from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.limits import UnitLimits, parse_note
+from deploy.relay.outputs.alarm_order import UnitAlarms, concerns_alarms
 from deploy.relay.outputs.base import Output, OutputContext, Page
 from protocols.errors import DecodeError
 from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES
@@ -26,11 +28,8 @@ CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _STALE_MS = 900_000
 _MAX_UNITS = 100_000
 _MOST_VALUES = 4000
-_MOST_ALARMS = 160
-"""Active alarms of a unit; the store has further ones."""
 _BACKLOG_MS = 120_000
 _KEY_PREFIX = "metrics/"
-_MOST_CODE_CHARS = 120
 _MOST_LABEL_CHARS = 40
 
 
@@ -44,7 +43,7 @@ class UnitMetrics:
     clock: int | None = None
     state: int | None = None
     values: dict[str, float] = field(default_factory=dict)
-    raised_ms_by_code: dict[str, int] = field(default_factory=dict)
+    alarms: UnitAlarms = field(default_factory=UnitAlarms)
     late_blocks: int = 0
     undated_blocks: int = 0
     late_ms: int = 0
@@ -67,7 +66,7 @@ class MetricsOutput(Output):
         """Units whose alarms are not stored yet."""
         stored = {} if context.store is None else context.store.load_state(_KEY_PREFIX)
         for key, text in stored.items():
-            self._unit(key.removeprefix(_KEY_PREFIX)).raised_ms_by_code = json.loads(text)
+            self._unit(key.removeprefix(_KEY_PREFIX)).alarms = _load_alarms(json.loads(text))
 
     def _unit(self, unit: str) -> UnitMetrics:
         unit_metrics = self._units.get(unit)
@@ -107,19 +106,11 @@ class MetricsOutput(Output):
 
     def note(self, note: Note) -> None:
         """Follow the alarms of the unit."""
-        change, code = note.content.get("alarm"), note.content.get("code")
         with self._lock:
             unit = self._unit(note.unit)
             unit.last_message_ms = self.context.clock_ms()
-            alarms = unit.raised_ms_by_code
-            before = dict(alarms)
-            if note.content.get("event") == START:
-                alarms.clear()
-            elif change == "raised" and isinstance(code, str) and len(alarms) < _MOST_ALARMS:
-                alarms[code[:_MOST_CODE_CHARS]] = note.time_ms or unit.last_message_ms
-            elif change == "cleared" and isinstance(code, str):
-                alarms.pop(code[:_MOST_CODE_CHARS], None)
-            if alarms.keys() != before.keys():
+            if concerns_alarms(note):
+                unit.alarms.follow(note)
                 self._changed.add(note.unit)
 
     def flush(self) -> None:
@@ -128,7 +119,7 @@ class MetricsOutput(Output):
         while self._changed and store is not None:
             unit = next(iter(self._changed))
             with self._lock:
-                text = json.dumps(self._unit(unit).raised_ms_by_code)
+                text = json.dumps(self._unit(unit).alarms.dump())
             store.store_state(_KEY_PREFIX + unit, text)
             self._changed.discard(unit)
 
@@ -183,6 +174,12 @@ class MetricsOutput(Output):
         return CONTENT_TYPE, format_values(name, values)
 
 
+def _load_alarms(state: dict[str, Any]) -> UnitAlarms:
+    """Return the alarms of a unit; an earlier version stored the active ones by their codes."""
+    is_old = all(type(value) is int for value in state.values())
+    return UnitAlarms.of_active(state) if is_old else UnitAlarms.load(state)
+
+
 def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
@@ -195,7 +192,7 @@ def _unit_labels(unit: str) -> str:
 def _alarm_samples(name: str, unit: UnitMetrics) -> list[tuple[str, str, float]]:
     """Return the number of active alarms of each priority."""
     by_priority: dict[str, int] = {}
-    for code in unit.raised_ms_by_code:
+    for code in unit.alarms.active():
         priority = str(catalogue().priority(code))
         by_priority[priority] = by_priority.get(priority, 0) + 1
     return [(name, f',priority="{p}"', float(count)) for p, count in sorted(by_priority.items())]

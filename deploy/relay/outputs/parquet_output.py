@@ -25,6 +25,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.file_check import check_folder
 
 _KEY = "parquet/files"
 """Files of the batch that is not acknowledged yet."""
@@ -63,6 +64,10 @@ class ParquetOutput(Output):
         super().__init__(context)
         self._root = Path(context.argument)
 
+    def check(self) -> None:
+        """Write a file without a name in the folder, or where it would be made."""
+        check_folder(self._root, may_be_made=True)
+
     def deliver(self, items: list[Item]) -> None:
         """Write the items as new files, one for each day and site."""
         parts: dict[Path, _Table] = {}
@@ -93,7 +98,8 @@ class ParquetOutput(Output):
         if store is None:
             return
         for name in json.loads(store.load_state(_KEY).get(_KEY, "[]")):
-            (self._root / name).unlink(missing_ok=True)
+            for path in (self._root / name, _part_of(self._root / name)):
+                path.unlink(missing_ok=True)
         store.store_state(_KEY, json.dumps([str(path.relative_to(self._root)) for path in files]))
 
 
@@ -129,13 +135,22 @@ def _write_file(path: Path, rows: _Table, schema: pa.Schema) -> None:
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     table = pa.Table.from_arrays(arrays, schema=schema)
-    part = path.with_name(f".{path.name}.part")  # readers skip names that begin with a dot
-    with open(part, "wb") as file:
-        pq.write_table(table, file, compression="zstd", use_dictionary=["unit", "log"])
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    part = _part_of(path)
+    try:
+        with open(part, "wb") as file:
+            pq.write_table(table, file, compression="zstd", use_dictionary=["unit", "log"])
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)  # a full disk: the next try needs the place
+        raise
     _sync_folder(path.parent)
+
+
+def _part_of(path: Path) -> Path:
+    """Return the name of a file that is being written; readers skip names that begin with a dot."""
+    return path.with_name(f".{path.name}.part")
 
 
 def _make_folder(path: Path) -> None:

@@ -26,6 +26,7 @@ import psycopg
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.terminal_text import report
 
 _TABLES = """
@@ -38,23 +39,44 @@ ALTER TABLE coldloop_sample ADD COLUMN IF NOT EXISTS nth integer;
 CREATE TABLE IF NOT EXISTS coldloop_repeat (
   site text NOT NULL, unit text NOT NULL, signal text NOT NULL, t timestamptz NOT NULL,
   value double precision, log text NOT NULL, record bigint NOT NULL);
-ALTER TABLE coldloop_repeat ADD COLUMN IF NOT EXISTS nth integer NOT NULL DEFAULT 0;
+ALTER TABLE coldloop_repeat ADD COLUMN IF NOT EXISTS nth integer;
+ALTER TABLE coldloop_repeat ALTER COLUMN nth DROP NOT NULL;
 ALTER TABLE coldloop_repeat DROP CONSTRAINT IF EXISTS coldloop_repeat_pkey;
-CREATE UNIQUE INDEX IF NOT EXISTS coldloop_repeat_key
-  ON coldloop_repeat (site, unit, signal, t, log, record, nth);
+CREATE UNIQUE INDEX IF NOT EXISTS coldloop_repeat_row
+  ON coldloop_repeat (site, unit, signal, t, log, record, COALESCE(nth, 0));
+DROP INDEX IF EXISTS coldloop_repeat_key;
 CREATE TABLE IF NOT EXISTS coldloop_uptime (
   site text NOT NULL, unit text NOT NULL, log text NOT NULL, record bigint NOT NULL, run bigint,
   uptime_ms bigint NOT NULL, signal text NOT NULL, value double precision);
-ALTER TABLE coldloop_uptime ADD COLUMN IF NOT EXISTS nth integer NOT NULL DEFAULT 0;
+ALTER TABLE coldloop_uptime ADD COLUMN IF NOT EXISTS nth integer;
+ALTER TABLE coldloop_uptime ALTER COLUMN nth DROP NOT NULL;
 ALTER TABLE coldloop_uptime DROP CONSTRAINT IF EXISTS coldloop_uptime_pkey;
-CREATE UNIQUE INDEX IF NOT EXISTS coldloop_uptime_key
-  ON coldloop_uptime (site, unit, log, record, uptime_ms, signal, nth);
+CREATE UNIQUE INDEX IF NOT EXISTS coldloop_uptime_row
+  ON coldloop_uptime (site, unit, log, record, uptime_ms, signal, COALESCE(nth, 0));
+DROP INDEX IF EXISTS coldloop_uptime_key;
 CREATE TABLE IF NOT EXISTS coldloop_note (
   site text NOT NULL, unit text NOT NULL, log text NOT NULL, record bigint NOT NULL,
   t timestamptz, content jsonb NOT NULL, digest text NOT NULL,
   PRIMARY KEY (site, unit, log, record, digest));
 """
 _HYPERTABLE = "SELECT create_hypertable('coldloop_sample', 't', if_not_exists => true)"
+_STATE = """
+SELECT c.relname || '.' || a.attname FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+WHERE a.attrelid IN (SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS name)
+  AND a.attnum > 0 AND NOT (a.attname = 'nth' AND a.attnotnull)
+UNION ALL SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE i.indrelid IN (SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) AS name)
+"""
+"""Columns that can be used and indexes of the tables; needs no right at them."""
+_NEEDED = {
+    *("coldloop_sample.log", "coldloop_sample.nth", "coldloop_repeat.nth", "coldloop_uptime.nth"),
+    *("coldloop_repeat_row", "coldloop_uptime_row", "coldloop_note.digest"),
+}
+_REPLACED = {
+    *("coldloop_repeat_key", "coldloop_repeat_pkey"),
+    *("coldloop_uptime_key", "coldloop_uptime_pkey"),
+}
+_LOCK_WAIT_S = 10
 _LOCK = 0x636F6C64
 """Advisory lock of the set-up; relays start together."""
 _PARTS = (
@@ -65,8 +87,14 @@ _PARTS = (
 _REPEATS = """
 INSERT INTO coldloop_repeat SELECT n.site, n.unit, n.signal, n.t, n.value, n.log, n.record, n.nth
 FROM new_coldloop_sample AS n JOIN coldloop_sample AS s USING (site, unit, signal, t)
-WHERE (s.log, s.record, COALESCE(s.nth, 0)) IS DISTINCT FROM (n.log, n.record, n.nth)
+WHERE CASE WHEN s.log IS NULL THEN s.value IS DISTINCT FROM n.value ELSE
+  (s.log, s.record, COALESCE(s.nth, 0)) IS DISTINCT FROM (n.log, n.record, COALESCE(n.nth, 0)) END
 ON CONFLICT DO NOTHING
+"""
+_TIMES = """
+UPDATE coldloop_note AS s SET t=n.t FROM new_coldloop_note AS n
+WHERE (s.site, s.unit, s.log, s.record, s.digest) = (n.site, n.unit, n.log, n.record, n.digest)
+AND s.t IS NULL AND n.t IS NOT NULL
 """
 _OF_AN_ITEM = (
     psycopg.DataError,
@@ -84,6 +112,7 @@ class PostgresOutput(Output):
     """Writes to the database of the option."""
 
     BATCH = 500
+    TAKES_TIMES = True
 
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)
@@ -92,6 +121,32 @@ class PostgresOutput(Output):
         except psycopg.Error as error:
             raise DeployError(f"--postgres: {_first_line(error)}") from None
         self._connection: psycopg.Connection | None = None
+
+    def check(self) -> None:
+        """Make the tables and insert no row, then undo it. Raises OutputError."""
+        try:
+            with psycopg.connect(self.context.argument, connect_timeout=10) as connection:
+                _make_durable(connection)
+                if not _has_tables(connection):
+                    _wait_for_locks(connection)
+                    connection.execute(_TABLES)
+                for table in (*[name for name, _ in _PARTS], "coldloop_repeat"):
+                    connection.execute(f"CREATE TEMP TABLE new_{table} (LIKE {table})".encode())
+                    connection.execute(
+                        f"INSERT INTO {table} SELECT * FROM new_{table}"
+                        " ON CONFLICT DO NOTHING".encode()
+                    )
+                connection.rollback()
+        except psycopg.Error as error:
+            raise OutputError(f"PostgreSQL: {_first_line(error)}") from None
+
+    def refuses_all(self) -> bool:
+        """Return whether the server refuses the statements without a row too."""
+        try:
+            self.check()
+        except OutputError:
+            return True
+        return False
 
     def deliver(self, items: list[Item]) -> None:
         """Write the items in one transaction."""
@@ -107,6 +162,9 @@ class PostgresOutput(Output):
             self._write(tables)
         except _OF_AN_ITEM:
             raise
+        except psycopg.errors.FeatureNotSupported as error:
+            # For example a late row in a compressed chunk of an old TimescaleDB.
+            raise RefusedError(f"PostgreSQL: {_first_line(error)}") from None
         except psycopg.Error as error:  # the server: down, read-only, full, without a table
             self._disconnect()
             raise OutputError(f"PostgreSQL: {_first_line(error)}") from None
@@ -130,6 +188,8 @@ class PostgresOutput(Output):
                 )
                 if table == "coldloop_sample" and cursor.rowcount < len(rows):
                     cursor.execute(_REPEATS)
+                if table == "coldloop_note" and cursor.rowcount < len(rows):
+                    cursor.execute(_TIMES)
 
     def _connect(self) -> psycopg.Connection:
         if self._connection is None:
@@ -154,10 +214,27 @@ class PostgresOutput(Output):
 
 
 def _make_tables(connection: psycopg.Connection) -> None:
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        connection.execute(_TABLES)
+    """Make the tables, or add what a table of an earlier version lacks.
+
+    Only then: a change of a table waits for each reader, and all others wait behind it.
+    """
+    if not _has_tables(connection):
+        with connection.transaction():
+            _wait_for_locks(connection)
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            connection.execute(_TABLES)
     _make_hypertable(connection)
+
+
+def _has_tables(connection: psycopg.Connection) -> bool:
+    tables = ["coldloop_repeat", *[table for table, _ in _PARTS]]
+    found = {str(name) for (name,) in connection.execute(_STATE, {"tables": tables})}
+    return found >= _NEEDED and not found & _REPLACED
+
+
+def _wait_for_locks(connection: psycopg.Connection) -> None:
+    """Let the transaction wait for a reader for some seconds only; the relay tries again."""
+    connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'".encode())
 
 
 def _make_durable(connection: psycopg.Connection) -> None:
@@ -186,10 +263,11 @@ def _make_hypertable(connection: psycopg.Connection) -> None:
         return
     try:
         with connection.transaction():
+            _wait_for_locks(connection)
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             connection.execute(_HYPERTABLE)
     except psycopg.Error as error:
-        if connection.closed:
+        if connection.closed or isinstance(error, psycopg.errors.LockNotAvailable):
             raise
         report(f"PostgreSQL: coldloop_sample stays a plain table: {_first_line(error)}")
 

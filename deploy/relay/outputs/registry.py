@@ -18,7 +18,8 @@ class OutputSpec(NamedTuple):
 
     An output without `metavar` has no option and is always on. `stores`: it keeps the data, so it
     is required by default: a unit gets its receipt only after it. `holds_all`: it takes alarms,
-    events and rows without UTC too. Without such a store, the fleet store is added.
+    events and rows without UTC too, and acknowledges them. Without such a store, the fleet store is
+    added; a receipt that waits for outputs waits for one such output at least.
     """
 
     name: str
@@ -81,6 +82,7 @@ OUTPUTS = (
         "deploy.relay.sparkplug.output:SparkplugOutput",
         "GROUP",
         "publish Sparkplug B 3.0 in this group",
+        holds_all=False,
     ),
     OutputSpec(
         "json",
@@ -194,8 +196,8 @@ def check_required(names: set[str]) -> None:
     """Raise DeployError if there are required outputs, and each drops a part of the records."""
     if names and not any(spec.holds_all for spec in OUTPUTS if spec.name in names):
         raise DeployError(
-            f"--required {' '.join(sorted(names))}: drops alarms or rows without UTC; "
-            "require another output too, for example fleet"
+            f"--required {' '.join(sorted(names))}: drops alarms, events or rows without "
+            "UTC; require another output too, for example fleet"
         )
 
 

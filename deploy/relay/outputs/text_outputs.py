@@ -12,6 +12,7 @@ from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.alarm_output import catalogue_fields
 from deploy.relay.outputs.base import Output, OutputContext, OutputError, check_topic
+from deploy.relay.outputs.file_check import check_file
 
 _MAX_FILE_BYTES = 64 << 20
 _MAX_MESSAGE_BYTES = 60_000
@@ -20,8 +21,10 @@ _MAX_MESSAGE_BYTES = 60_000
 class JsonOutput(Output):
     """Publishes `TOPIC/SITE/UNIT/rows` and `TOPIC/SITE/UNIT/notes`, QoS 1.
 
-    An item is delivered when the broker has acknowledged it (PUBACK). A block above 60 kB becomes
-    several messages with some rows each: the broker that is shipped drops what is above 64 KiB.
+    An item is delivered when the broker has acknowledged it (PUBACK). The broker drops a message
+    without a subscriber. So if receipts wait for this output, a subscriber is needed too. A
+    block above 60 kB becomes several messages with some rows each: the broker that is shipped drops
+    what is above 64 KiB.
     """
 
     USES_BROKER = True
@@ -30,12 +33,17 @@ class JsonOutput(Output):
         super().__init__(context)
         check_topic("json", context.argument)
 
+    def check(self) -> None:
+        """Publish an empty message: a broker with MQTT 5 refuses it without a right."""
+        self.context.publisher.publish(f"{self.context.argument}/_check", b"", 1, False)
+        self.context.publisher.flush()
+
     def deliver(self, items: list[Item]) -> None:
         """Format all items, then publish them, then wait for the broker."""
         messages = [message for item in items for message in self._messages(item)]
         for topic, payload in messages:
             self.context.publisher.publish(topic, payload, 1, False)
-        self.context.publisher.flush()
+        self.context.publisher.flush(needs_subscriber=self.context.is_required)
 
     def _messages(self, item: Item) -> list[tuple[str, bytes]]:
         topic = f"{self.context.argument}/{item.unit}"
@@ -49,6 +57,7 @@ def _note_text(note: Note) -> bytes:
     content = {
         "unit": note.unit,
         "record": note.number,
+        **({"log": note.generation} if note.generation else {}),
         **note.content,
         **catalogue_fields(note.content),
     }
@@ -61,6 +70,10 @@ class LinesOutput(Output):
     The file is on the disk before the items are acknowledged. Not a store: at 64 MiB the file
     becomes FILE.1, and the FILE.1 before it is deleted.
     """
+
+    def check(self) -> None:
+        """Open the file for writing, if there is one."""
+        check_file(Path(self.context.argument))
 
     def deliver(self, items: list[Item]) -> None:
         """Append a line for each row. OutputError: the disk."""

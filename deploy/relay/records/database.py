@@ -26,6 +26,8 @@ _MAX_DATAGRAMS = 4096
 """Numbers of datagrams that are stored for each unit."""
 MAX_COUNT = 4096
 """Records that an entry can have; a merged block has at most as many rows."""
+MOST_BYTES = 16 << 20
+"""Bytes of the records that are read together."""
 MAX_CHUNK_BYTES = 4 << 20
 """Bytes of fragments without the rest of their record that are stored for each unit."""
 
@@ -270,12 +272,23 @@ class RelayDatabase:
         return entry._replace(id=entry_id)
 
     def outbox(self, after: int = 0, limit: int = 1 << 30) -> list[Entry]:
-        """Return records of this relay with a larger id than `after`, oldest first."""
+        """Return records of this relay with a larger id than `after`, oldest first.
+
+        They have `MOST_BYTES` together at most, or are one.
+        """
+        sizes = self.query(
+            "SELECT id, LENGTH(payload) FROM outbox WHERE relay=? AND id>? ORDER BY id LIMIT ?",
+            *(self.relay, after, limit),
+        )
+        last = total = 0
+        for entry_id, size in sizes:
+            total += size
+            if last and total > MOST_BYTES:
+                break
+            last = entry_id
         rows = self.query(
-            f"SELECT {_ENTRY_COLUMNS} FROM outbox WHERE relay=? AND id>? ORDER BY id LIMIT ?",
-            self.relay,
-            after,
-            limit,
+            f"SELECT {_ENTRY_COLUMNS} FROM outbox WHERE relay=? AND id>? AND id<=? ORDER BY id",
+            *(self.relay, after, last),
         )
         return [_entry(row) for row in rows]
 

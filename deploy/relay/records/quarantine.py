@@ -165,9 +165,17 @@ class QuarantineTable:
             *(BUDGET, now_ms(), unit, reason, key),
         )
 
-    def give_back(self, ids: list[int]) -> None:
-        """Release these records in turn. Needs a transaction."""
+    def give_back(self, ids: list[int], output: str = "") -> None:
+        """Release these records in turn. Needs a transaction.
+
+        `output`: refused ones go to this output in place of the one that has refused them.
+        """
         places = ",".join("?" * len(ids))
+        if output:
+            self._database.execute(
+                f"UPDATE quarantine SET output=? WHERE id IN ({places}) AND reason=?",
+                *(output, *ids, REFUSED),
+            )
         self._database.execute(
             f"UPDATE quarantine SET {_IN_TURN} WHERE id IN ({places})", BUDGET, now_ms(), *ids
         )

@@ -13,11 +13,12 @@ the node, each unit is a device. Rules of Sparkplug 3.0:
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.limits import NewNameCounter
+from deploy.relay.outputs.alarm_order import UnitAlarms
 from deploy.relay.sparkplug import payload as sparkplug_payload
 from deploy.relay.sparkplug.payload import (
     BD_SEQ,
@@ -33,7 +34,6 @@ _NAMESPACE = "spBv1.0"
 _MAX_METRICS = 1500
 """Metrics in one DDATA: at most 50 kB; the broker that is shipped drops what is above 64 KiB."""
 _ALARMS = "Alarms/"
-_MAX_CODE_CHARS = 120
 _MOST_NAMES = 2000
 """Metrics of a device, of all schemas and alarms that it has had; beyond that only the new ones."""
 _MOST_NEW_ALARMS = 64
@@ -64,6 +64,8 @@ class SparkplugEdge:
         self._next_alias = 0
         self._new_alarms = NewNameCounter(_NEW_ALARMS_MS)
         self._answers: dict[str, str] = {}
+        self.alarms: dict[str, UnitAlarms] = {}
+        """Alarms of each unit; who makes this object stores them."""
 
     def _topic(self, kind: str, device: str = "") -> str:
         tail = f"/{device}" if device else ""
@@ -141,20 +143,23 @@ class SparkplugEdge:
 
     def alarm_messages(self, note: Note) -> list[SparkplugMessage]:
         """Return the messages of a change of an alarm: metric `Alarms/CODE`, true while raised."""
-        change, code = note.content.get("alarm"), note.content.get("code")
-        if change not in ("raised", "cleared") or not isinstance(code, str):
-            return []
         name = note.unit.replace("/", ".")
-        metric = _ALARMS + code[:_MAX_CODE_CHARS]
-        if not self._has_room(name, metric):
+        followed = self._alarms_of(note.unit).follow(note)
+        changes = [change for change in followed.changes if self._has_room(name, change.code)]
+        if not changes:
             return []
-        messages, device = self._born_device(name, (metric,))
-        column = device.names.index(metric)
-        now = note.time_ms or self._clock()
-        device.last_values[column] = (change == "raised", now)
-        alias = device.first_alias + column
-        data = Metric(change == "raised", sparkplug_payload.BOOLEAN, now, alias=alias)
-        return messages + self._data(name, [data])
+        messages, device = self._born_device(name, tuple(_ALARMS + one.code for one in changes))
+        metrics = []
+        for change in changes:
+            column = device.names.index(_ALARMS + change.code)
+            at = change.time_ms or self._clock()
+            device.last_values[column] = (change.is_raised, at)
+            alias = device.first_alias + column
+            metrics.append(Metric(change.is_raised, sparkplug_payload.BOOLEAN, at, alias=alias))
+        return messages + self._data(name, metrics)
+
+    def _alarms_of(self, unit: str) -> UnitAlarms:
+        return self.alarms.setdefault(unit, UnitAlarms())
 
     def answer_messages(self, unit: str, text: str) -> list[SparkplugMessage]:
         """Return the message of a new answer of a unit."""
@@ -171,9 +176,9 @@ class SparkplugEdge:
         answer = self._answers.get(name)
         return Metric(answer, sparkplug_payload.STRING, self._clock(), COMMAND_ANSWER)
 
-    def _has_room(self, name: str, metric: str) -> bool:
+    def _has_room(self, name: str, code: str) -> bool:
         """Return whether a device can have this alarm: each new one needs a DBIRTH with all."""
-        device = self._devices.get(name)
+        device, metric = self._devices.get(name), _ALARMS + code
         if device is not None and metric in device.names:
             return True
         now = self._clock()
@@ -188,9 +193,11 @@ class SparkplugEdge:
         """Return the device, and its DBIRTH if it needs one."""
         device = self._devices.get(name)
         if device is None or not set(names) <= set(device.names):
-            known = dict.fromkeys(device.names if device is not None else ())
+            active = self._alarms_of(name.replace(".", "/")).active() if device is None else {}
+            known = dict.fromkeys([_ALARMS + code for code in active])
+            known |= dict.fromkeys(device.names if device is not None else ())
             all_names = tuple(known | dict.fromkeys(names))
-            values = device.last_values if device else {}
+            values = device.last_values if device else _raised(active, self._clock())
             if len(all_names) > max(_MOST_NAMES, len(names)):
                 all_names, values = names, {}  # the others come back with their next values
             newest_ms = device.newest_ms if device else 0
@@ -246,6 +253,11 @@ class SparkplugEdge:
         device.is_born = False
         payload = sparkplug_payload.encode_payload([], self._clock(), self._take_seq())
         return [(self._topic("DDEATH", name), payload, 0, False)]
+
+
+def _raised(active: Collection[str], now: int) -> dict[int, tuple[float | None, int]]:
+    """Return the values of the first metrics of a device: its active alarms."""
+    return dict.fromkeys(range(len(active)), (True, now))
 
 
 class SparkplugHost:

@@ -15,6 +15,7 @@ import threading
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.limits import UnitLimits, parse_note
+from deploy.relay.outputs.alarm_order import UnitAlarms, concerns_alarms
 from deploy.relay.outputs.base import Output, OutputContext, OutputError, is_level
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.sparkplug.edge import SparkplugEdge, SparkplugHost, SparkplugMessage
@@ -22,6 +23,7 @@ from deploy.relay.sparkplug.payload import is_rebirth_request, read_signed_comma
 from deploy.relay.terminal_text import report
 from protocols.errors import DecodeError
 
+_KEY_PREFIX = "sparkplug/"
 _DEATH_WAIT_S = 2.0
 _MOST_COMMANDS = 100
 """Commands that wait for the thread of the output."""
@@ -49,6 +51,12 @@ class SparkplugOutput(Output):
         self._commands: queue.Queue[tuple[str, bytes]] = queue.Queue(_MOST_COMMANDS)
         self._reports: dict[str, bytes] = {}
         self._epoch = 0
+        self._unsaved: set[str] = set()
+        """Units whose alarms are not stored yet."""
+        stored = {} if context.store is None else context.store.load_state(_KEY_PREFIX)
+        for key, text in stored.items():
+            alarms = UnitAlarms.load(json.loads(text))
+            self._edge.alarms[key.removeprefix(_KEY_PREFIX)] = alarms
 
     def will(self) -> SparkplugMessage:
         """Return NDEATH."""
@@ -120,6 +128,10 @@ class SparkplugOutput(Output):
             text = json.dumps({"relay": str(error)})
             self._publish(self._edge.answer_messages(unit, text))
 
+    def check(self) -> None:
+        """Publish the message that proves a delivery. No broker refuses one with QoS 0."""
+        self._prove()
+
     def ready(self) -> bool:
         """Return whether the primary host is online and the birth messages are sent."""
         return self._host.online and not self._births_due.is_set()
@@ -139,11 +151,26 @@ class SparkplugOutput(Output):
                     self._publish(self._edge.data_messages(item))
             else:
                 self._publish(self._edge.alarm_messages(item))
+                if concerns_alarms(item):
+                    self._unsaved.add(item.unit)
+        self._prove()
+        if epoch != self._epoch:
+            raise OutputError("the connection was lost")
+        self._save_alarms()
+
+    def _save_alarms(self) -> None:
+        """Store the alarms that the broker has: they are in the birth messages after a restart."""
+        while self._unsaved and self.context.store is not None:
+            unit = next(iter(self._unsaved))
+            text = json.dumps(self._edge.alarms[unit].dump())
+            self.context.store.store_state(_KEY_PREFIX + unit, text)
+            self._unsaved.discard(unit)
+
+    def _prove(self) -> None:
+        """Publish a message with QoS 1 and wait for its acknowledgement."""
         publisher = self.context.publisher
         publisher.publish(f"coldloop/v1/_relay/{self.context.name}/ack", b"", 1, False)
         publisher.flush()
-        if epoch != self._epoch:
-            raise OutputError("the connection was lost")
 
     def close(self) -> None:
         """Publish NDEATH. A client that disconnects cleanly sends no will."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from benchmarks.telemetry import stream
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.intake.ingest import Received
+from deploy.relay.intake.receipts import DueReceipts
 from deploy.relay.outputs.base import Output
 from deploy.relay.pipeline import Pipeline, PipelineSettings
-from deploy.relay.receipts import DueReceipts
 from deploy.relay.records.database import RelayDatabase
 from protocols.telemetry import block, merged_block, receipt, varint
 from protocols.telemetry import message as telemetry_message

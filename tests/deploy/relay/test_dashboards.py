@@ -21,7 +21,8 @@ import pytest
 
 from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.mqtt.broker_client import BrokerSettings
-from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.options import RelayOptions
+from deploy.relay.relay import Relay
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse
 from protocols.telemetry import block

@@ -27,9 +27,10 @@ from deploy.relay.intake.downlink import Downlink, join_numbers
 from deploy.relay.intake.satcom_envelope import is_datagram
 from deploy.relay.limits import UnitLimits
 from deploy.relay.mqtt.broker_client import BrokerSettings
+from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import Output, OutputContext
 from deploy.relay.outputs.fleet_store import FleetStoreOutput
-from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.relay import Relay
 from hil.bench.testbed import SITE_E7
 from hil.bench.testbed_satcom import SATCOM_KEY, UNIT
 from hil.bench.testbed_settings import TestbedSettings

@@ -14,11 +14,12 @@ from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.limits import is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings
+from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import OutputError, Settling
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.name_lock import NameLock, find_abandoned
 from deploy.relay.records.quarantine import now_ms
-from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.relay import Relay
 from deploy.relay.terminal_text import report
 from protocols import datagram
 from tests.deploy.relay.relay_rig import (

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from deploy.relay.outputs.alarm_order import UnitAlarms
 from deploy.relay.outputs.metrics_output import UnitMetrics, format_metrics
 from tests.support.programs import require_program
 from tests.support.repository import ROOT
@@ -106,7 +107,7 @@ def used_metrics() -> set[str]:
 
 
 def test_the_relay_has_each_metric_that_is_used() -> None:
-    unit = UnitMetrics(1, 2, True, 1, 0, {}, {"leak_critical:l1": 1}, 1, 1)
+    unit = UnitMetrics(1, 2, True, 1, 0, {}, UnitAlarms.of_active({"leak_critical:l1": 1}), 1, 1)
     names = ["records", "quarantined", "store_errors", "throttled", "datagrams", "duplicates"]
     names += ["broker_connected_now", "refused_receipts_now"]
     unit.versions = {"release": "7"}
@@ -116,7 +117,7 @@ def test_the_relay_has_each_metric_that_is_used() -> None:
 
 
 def test_prometheus_reads_the_page() -> None:
-    unit = UnitMetrics(1, 2, True, 1, 0, {}, {"leak_critical:l1": 1}, 1, 1)
+    unit = UnitMetrics(1, 2, True, 1, 0, {}, UnitAlarms.of_active({"leak_critical:l1": 1}), 1, 1)
     page = format_metrics({'s"1/u1': unit}, {"records": 1}, 1000)
     found = subprocess.run(
         [require_program("promtool"), "check", "metrics"],

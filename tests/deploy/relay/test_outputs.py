@@ -64,7 +64,7 @@ def test_alarms_of_the_metrics_end_at_a_start_and_outlast_the_relay(tmp_path: Pa
     again.deliver([*many, Note(UNIT, 16, {"alarm": "cleared", "code": ["no", "text"]})])
     last = MetricsOutput(context("", database))
     assert alarms_of(last) == alarms_of(again)
-    assert len(last._units[UNIT].raised_ms_by_code) == 160
+    assert len(last._units[UNIT].alarms.active()) == 160
     database.close()
 
 
@@ -182,13 +182,13 @@ def test_new_names_of_a_device_have_limits() -> None:
     now = 1000
     edge = SparkplugEdge("g", "n", 0, lambda: now)
 
-    def alarm(number: int) -> list[str]:
-        content = {"alarm": "raised", "code": f"c{number}"}
-        return [message[0] for message in edge.alarm_messages(Note(UNIT, 4, content))]
+    def alarm(number: int, record: int = 4, change: str = "raised") -> list[str]:
+        content = {"alarm": change, "code": f"c{number}"}
+        return [message[0] for message in edge.alarm_messages(Note(UNIT, record, content))]
 
     births = sum(topic.count("DBIRTH") for number in range(300) for topic in alarm(number))
     assert births == 64
-    assert alarm(5) == ["spBv1.0/g/DDATA/n/s1.u1"], "a known one still has its value"
+    assert alarm(5, 8, "cleared") == ["spBv1.0/g/DDATA/n/s1.u1"], "a known one still has its value"
     now += 60_000
     assert len(alarm(299)) == 2
     for block in range(30):
@@ -233,7 +233,7 @@ class NoConnection:
     ) -> None:
         raise AssertionError
 
-    def flush(self) -> None:
+    def flush(self, needs_subscriber: bool = False) -> None:
         raise AssertionError
 
 
@@ -308,8 +308,11 @@ def test_the_outputs_that_a_receipt_waits_for() -> None:
     partial = ["--broker", "h:1", "--store", "s", "--influx", "http://h/write", "--lines", "f"]
     options = command.parse_options(partial)
     assert (options.required, options.outputs["fleet"]) == ({"fleet", "influx"}, "s.fleet")
-    for names in (["influx"], ["lines"], ["influx", "lines"]):
-        with pytest.raises(DeployError, match="rows without UTC"):
+    partial += ["--sparkplug", "g", "--alarms", "a"]
+    for names in (["influx"], ["lines"], ["influx", "lines"], ["sparkplug"], ["alarms"]):
+        with pytest.raises(DeployError, match="without UTC"):
             command.parse_options([*partial, *[f"--required={name}" for name in names]])
+    with pytest.raises(DeployError, match="no --metrics"):
+        command.parse_options([*partial, "--required", "metrics"])
     both = ["--fleet", "f", "--required", "influx", "--required", "fleet"]
     assert command.parse_options([*partial, *both]).required == {"fleet", "influx"}

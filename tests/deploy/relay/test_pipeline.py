@@ -12,7 +12,6 @@ from deploy.relay import command
 from deploy.relay.decode.row_format import Item
 from deploy.relay.limits import RateLimiter, UnitLimits
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
-from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.quarantine import now_ms
 from protocols.telemetry import block, receipt, varint
 from protocols.telemetry import message as telemetry_message
@@ -437,54 +436,6 @@ def test_the_quarantine_command(tmp_path: Path, capsys: pytest.CaptureFixture[st
     for wrong in (["quarantine", "show", "77", *store], ["quarantine", "list", "--store", "no"]):
         assert command.run(wrong) == 2
     rig.close()
-
-
-def test_a_file_of_version_0_2_keeps_its_records(tmp_path: Path) -> None:
-    path = tmp_path / "relay.db"
-    old = sqlite3.connect(path)
-    old.executescript(
-        "CREATE TABLE schema (number BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;"
-        "CREATE TABLE had (unit TEXT, life BLOB, class INTEGER, first INTEGER, last INTEGER,"
-        " PRIMARY KEY (unit, life, class, first)) WITHOUT ROWID;"
-        "CREATE TABLE outbox (id INTEGER PRIMARY KEY, relay TEXT, unit TEXT, number INTEGER,"
-        " kind INTEGER, payload BLOB);"
-    )
-    old.execute("INSERT INTO schema VALUES (?,?)", (SCHEMA.number, SCHEMA.text))
-    old.execute("INSERT INTO had VALUES (?,?,3,1,1)", (UNIT, GENERATION))
-    old.execute("INSERT INTO outbox VALUES (9,'a',?,7,2,?)", (UNIT, bulk(1)[2]))
-    old.commit()
-    old.close()
-    RelayDatabase(path, "a").close()
-    rig = PipelineRig(path)
-    rig.settle()
-    assert [rows.number for rows in rig.rows()] == [7]
-    assert rig.ranges(rig.send(pack(bulk(1)))) == [(3, 1, 1)]
-    assert len(rig.rows()) == 1
-    rig.close()
-
-
-def test_a_file_of_version_2_keeps_its_records_under_the_new_names(tmp_path: Path) -> None:
-    path = tmp_path / "relay.db"
-    rig = PipelineRig(path)
-    rig.send(pack(bulk(1)))
-    rig.close()
-    old = sqlite3.connect(path)
-    old.executescript(
-        "ALTER TABLE received RENAME TO had; ALTER TABLE chunk RENAME TO piece;"
-        "ALTER TABLE piece RENAME COLUMN part TO place; ALTER TABLE piece RENAME total TO of;"
-        "PRAGMA user_version=2;"
-    )
-    for table in ("had", "outbox", "quarantine", "run_clock", "piece"):
-        old.execute(f"ALTER TABLE {table} RENAME COLUMN generation TO life")
-    old.commit()
-    old.close()
-    reopened = PipelineRig(path)
-    assert reopened.ranges(reopened.send(pack(bulk(1)))) == [(3, 1, 1)]
-    assert not reopened.rows(), "a duplicate"
-    names = {row[0] for row in reopened.database.query("SELECT name FROM sqlite_master")}
-    assert {"received", "chunk"} <= names
-    assert not names & {"had", "piece"}
-    reopened.close()
 
 
 def test_receipts_of_many_ranges_are_split() -> None:

@@ -19,8 +19,9 @@ from deploy.relay import command
 from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.intake.webhook_auth import WebhookAuth
 from deploy.relay.mqtt.broker_client import BrokerSettings
+from deploy.relay.options import RelayOptions
 from deploy.relay.records.database import RelayDatabase
-from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.relay import Relay
 from deploy.relay.sparkplug import payload as sparkplug_payload
 from protocols.telemetry import message as telemetry_message
 from protocols.telemetry import receipt

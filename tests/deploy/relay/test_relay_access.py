@@ -28,7 +28,8 @@ from deploy.relay import command
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.mqtt.broker_client import BrokerSettings
-from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.options import RelayOptions
+from deploy.relay.relay import Relay
 from protocols.telemetry import receipt
 from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack
 from tests.deploy.test_broker_security import SecureBroker, TlsClient

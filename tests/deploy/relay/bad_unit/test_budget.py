@@ -196,4 +196,8 @@ def test_names_without_an_end_do_not_grow_the_limits(monkeypatch: pytest.MonkeyP
         budget.defer(f"s/u{number}", 0.001)
         budget.charge(f"s/w{number}", 10.0)
         rate.admit(f"s/u{number}", 1)
+    counts: dict[str, int] = {}
+    for number in range(1000):
+        limits.count_by_unit(counts, f"s/u{number}")
+    assert len(counts) == 100
     assert max(len(budget._paid_at), len(budget._free_at), len(rate._buckets)) <= 110

@@ -169,7 +169,7 @@ def test_a_schema_that_many_blocks_wait_for_holds_up_no_other_unit(
 def test_a_retry_of_many_records_gives_the_relay_its_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("deploy.relay.quarantine_command._LOT", 10)
+    monkeypatch.setattr("deploy.relay.commands.quarantine_command._LOT", 10)
     path = tmp_path / "relay.db"
     rig = PipelineRig(path)
     rig.send(pack(*[note_record(ident, b"no") for ident in range(1, 36)]))

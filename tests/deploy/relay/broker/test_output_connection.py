@@ -11,11 +11,12 @@ import pytest
 from deploy.relay.decode.row_format import Rows
 from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.mqtt.output_connection import OutputConnection
+from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.outputs.registry import Outputs
 from deploy.relay.outputs.row_text import rows_to_json_parts
-from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.relay import Relay
 from deploy.relay.sparkplug.edge import SparkplugEdge
 from tests.deploy.relay.bad_unit.test_window import OldBroker
 from tests.deploy.relay.relay_rig import ALARM, START_MS, UNIT, bulk, pack
@@ -110,9 +111,13 @@ def test_a_broker_without_mqtt_5_gets_3_1_1_without_a_session() -> None:
 
 
 class _RunningRelay:
-    def __init__(self, port: int, folder: Path, topic: str) -> None:
+    def __init__(
+        self, port: int, folder: Path, topic: str, required: set[str] | None = None
+    ) -> None:
         settings = BrokerSettings(("127.0.0.1", port))
-        options = RelayOptions(settings, folder / "relay.db", outputs={"json": topic})
+        options = RelayOptions(
+            settings, folder / "relay.db", outputs={"json": topic}, required=required
+        )
         self.relay = Relay(options)
         self.relay.start()
         self._thread = threading.Thread(target=self.relay.run)
@@ -141,6 +146,31 @@ def test_a_record_without_a_delivery_has_no_receipt(
         running.close()
         listener.close()
     assert "output json: the broker refuses messages of denied/" in capsys.readouterr().err
+
+
+def test_a_required_message_needs_a_subscriber(connection: OutputConnection) -> None:
+    connection.publish("fleet/a", b"x", 1, False)
+    connection.flush()
+    connection.publish("fleet/a", b"x", 1, False)
+    with pytest.raises(OutputError, match=r"refuses messages of fleet/a: no subscriber"):
+        connection.flush(needs_subscriber=True)
+
+
+def test_json_as_the_only_required_output(port: int, tmp_path: Path) -> None:
+    units = TopicListener(port, "coldloop/v1/+/+/ack")
+    running = _RunningRelay(port, tmp_path, "fleet", {"json"})
+    worker = running.relay.pipeline.workers["json"]
+    try:
+        units.publish(f"coldloop/v1/{UNIT}/tele", pack(ALARM, bulk(1)))
+        wait_until(lambda: "no subscriber" in worker.error)
+        assert worker.delivered == 0
+        consumer = TopicListener(port, "fleet/#")
+        wait_until(lambda: worker.delivered == 1)
+        wait_until(lambda: bool(consumer.payloads("rows")))
+        consumer.close()
+    finally:
+        running.close()
+        units.close()
 
 
 def long_rows(count: int, columns: int) -> Rows:

@@ -102,6 +102,7 @@ class VictoriaServer:
         self._program = require_program("victoria-metrics")
         self._folder = folder
         self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, retention: str = "10y") -> None:

@@ -58,6 +58,41 @@ print(json.dumps([
         " SELECT record, value FROM coldloop_uptime FINAL WHERE unit='u3' ORDER BY record, value"),
 ]))
 """
+_EARLIER = """
+import json, sys
+from chdb import session
+from deploy.relay.decode.row_format import Note
+from deploy.relay.outputs.clickhouse_output import ClickhouseOutput
+from tests.deploy.relay.stores.test_stores import context, rows
+found = session.Session(sys.argv[1])
+found.query("CREATE DATABASE coldloop")
+found.query("USE coldloop")
+for table, key, order in (
+    ("sample", "t DateTime64(3, 'UTC')", "site, unit, signal, t, log, record"),
+    ("uptime", "run Int64, uptime_ms Int64", "site, unit, log, record, uptime_ms, signal"),
+):
+    found.query(f"CREATE TABLE coldloop_{table} (site LowCardinality(String), unit"
+        f" LowCardinality(String), signal LowCardinality(String), {key}, value Float64, log"
+        f" String, record Int64) ENGINE=ReplacingMergeTree ORDER BY ({order})")
+item = rows(1)
+at, values = item.values[0]
+found.query("INSERT INTO coldloop_sample FORMAT JSONEachRow " + json.dumps({"site": "s1", "unit":
+    "u1", "signal": "supply", "t": f"{at // 1000}.000", "value": values[0], "log": item.generation,
+    "record": item.number}))
+found.close()
+output = ClickhouseOutput(context(sys.argv[1]))
+note = Note("s1/u1", 4, {"event": "x"}, "01")
+for _ in range(2):
+    output.deliver([item, rows(2, dated=False), note])
+output.deliver([Note("s1/u1", 4, {"event": "x"}, "01", 1_760_000_000_000)])
+ask = lambda text: [json.loads(line) for line in
+    str(output._engine._session.query(text, "JSONCompactEachRow")).splitlines()]
+print(json.dumps([
+    ask("SELECT COUNT(), MAX(nth) FROM coldloop_sample FINAL"),
+    ask("SELECT COUNT() FROM coldloop_uptime FINAL"),
+    ask("SELECT toUnixTimestamp(t) FROM coldloop_note FINAL"),
+]))
+"""
 _SERVER = """
 import gzip, sys, urllib.parse
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -141,13 +176,34 @@ def test_statements_and_errors_of_a_server() -> None:
         ClickhouseOutput(context("http://127.0.0.1:8123/a;b"))
 
 
+def _packages(folder: Path) -> dict[str, str]:
+    """Install the engine; return the environment that has it."""
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder)]
+    subprocess.run([*pip, _PACKAGE], check=True, timeout=300)
+    return {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}"}
+
+
+@pytest.mark.soak
+def test_tables_of_an_earlier_version_and_the_time_of_a_note(tmp_path: Path) -> None:
+    """The key of the tables gets `nth`; a note that comes again with its time has it."""
+    found = subprocess.run(
+        [sys.executable, "-c", _EARLIER, str(tmp_path / "clickhouse")],
+        env=_packages(tmp_path / "packages"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    samples, uptime, notes = json.loads(found.stdout)
+    assert [[int(value) for value in row] for row in samples] == [[19, 0]]
+    assert [int(row[0]) for row in uptime] == [19]
+    assert [int(row[0]) for row in notes] == [1_760_000_000]
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("way", ["embedded", "server"])
 def test_the_engine_has_each_item_once_after_a_kill(tmp_path: Path, way: str) -> None:
-    packages = tmp_path / "packages"
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(packages)]
-    subprocess.run([*pip, _PACKAGE], check=True, timeout=300)
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{packages}"}
+    environment = _packages(tmp_path / "packages")
     folder = str(tmp_path / "clickhouse")
     python = [sys.executable, "-c"]
 

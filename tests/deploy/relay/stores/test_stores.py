@@ -333,8 +333,23 @@ def test_a_parquet_batch_that_comes_again_doubles_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OutputError, match="No space"):
-        again.deliver([rows(9)])
+    for _ in range(3):
+        with pytest.raises(OutputError, match="No space"):
+            again.deliver([rows(9)])
+        assert not list((tmp_path / "out").rglob(".*.part")), "the next try needs the place"
+    database.close()
+
+
+def test_a_part_of_a_relay_that_was_killed_is_deleted(tmp_path: Path) -> None:
+    database = RelayDatabase(tmp_path / "relay.db", "r1")
+    output = ParquetOutput(context(str(tmp_path / "out"), database))
+    output.deliver([rows(1)])
+    (file,) = (tmp_path / "out").rglob("*.parquet")
+    part = file.with_name(f".{file.name}.part")
+    file.rename(part)  # killed before it had its name
+    ParquetOutput(context(str(tmp_path / "out"), database)).deliver([rows(1)])
+    assert not part.exists()
+    assert len(read_parquet(tmp_path / "out")) == 19
     database.close()
 
 

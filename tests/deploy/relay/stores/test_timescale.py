@@ -3,13 +3,15 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.postgres_output import PostgresOutput
-from tests.deploy.relay.relay_rig import ALARM, PipelineRig, bulk, pack
+from tests.deploy.relay.relay_rig import ALARM, START_MS, PipelineRig, bulk, pack
 from tests.deploy.relay.stores.servers import PostgresServer, postgres
 from tests.deploy.relay.stores.test_stores import ITEMS, context, rows
+from tests.support.programs import MISSING
 
 _HYPERTABLES = "SELECT hypertable_name, num_chunks FROM timescaledb_information.hypertables"
 _DAY_MS = 86_400_000
@@ -35,6 +37,27 @@ def test_a_hypertable_has_each_row_once(server: PostgresServer) -> None:
     assert server.query(
         "SELECT COUNT(*) FROM (SELECT time_bucket('1 day', t) FROM coldloop_sample GROUP BY 1) AS d"
     ) == [(2,)]
+
+
+def test_late_rows_in_a_compressed_chunk(server: PostgresServer) -> None:
+    server.query("CREATE EXTENSION timescaledb")
+    output = PostgresOutput(context(server.uri))
+    output.deliver(ITEMS)
+    try:
+        server.query(
+            "ALTER TABLE coldloop_sample SET (timescaledb.compress, timescaledb.compress_segmentby"
+            " = 'site, unit, signal')"
+        )
+    except psycopg.errors.FeatureNotSupported:
+        output.close()
+        pytest.skip(f"{MISSING}TimescaleDB with its own licence (Debian has the Apache part)")
+    server.query("SELECT compress_chunk(c) FROM show_chunks('coldloop_sample') AS c")
+    late = rows(1, start=START_MS + 500)  # between the rows that are compressed
+    for _ in range(2):
+        output.deliver([*ITEMS, late])
+    assert server.query("SELECT COUNT(*) FROM coldloop_sample") == [(57,)]
+    assert server.query("SELECT COUNT(*) FROM coldloop_repeat") == [(0,)]
+    output.close()
 
 
 def test_rows_from_before_the_extension_stop_nothing(

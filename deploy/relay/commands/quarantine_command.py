@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import DeployError
+from deploy.relay.outputs.registry import OUTPUTS
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.quarantine import Quarantined, QuarantineTable
 from deploy.relay.records.tables import is_relay_store
@@ -38,6 +39,12 @@ def _make_parser() -> argparse.ArgumentParser:
     add("--store", required=True, metavar="FILE", help="SQLite file of the relay")
     add("--unit", default="", metavar="SITE/UNIT", help="only this unit")
     add("--reason", default="", help="only this reason")
+    add(
+        "--output",
+        default="",
+        metavar="NAME",
+        help="retry: give refused records to this output, not to the one that refused them",
+    )
     add("--json", action="store_true", help="one JSON object on each line")
     return parser
 
@@ -123,16 +130,33 @@ def _check_store(path: Path) -> None:
         raise DeployError(f"{path}: not the store of a relay{hint}")
 
 
+def _check_output(name: str) -> None:
+    names = [spec.name for spec in OUTPUTS]
+    if name and name not in names:
+        raise DeployError(f"--output {name}: not one of {', '.join(names)}")
+
+
+def _retry(table: QuarantineTable, database: RelayDatabase, ids: list[int], output: str) -> None:
+    """Give records back. Whatever fails, a line says how many of them the relay has."""
+    done = 0
+    try:
+        for at in range(0, len(ids), _LOT):  # a relay that runs stores its messages in between
+            with database.transaction():
+                table.give_back(ids[at : at + _LOT], output)
+            done += len(ids[at : at + _LOT])
+        print(f"{done} given back to the relay", flush=True)
+    except BaseException:
+        sys.stderr.write(f"coldloop relay quarantine: {done} of {len(ids)} given back\n")
+        raise
+
+
 def _run(table: QuarantineTable, database: RelayDatabase, arguments: argparse.Namespace) -> int:
     selected = _select(table, arguments)
     if arguments.action == "list":
         _print_list(selected, arguments.json)
     elif arguments.action == "retry":
-        ids = [held.entry.id for held in selected]
-        for at in range(0, len(ids), _LOT):  # a relay that runs stores its messages in between
-            with database.transaction():
-                table.give_back(ids[at : at + _LOT])
-        print(f"{len(selected)} given back to the relay")
+        _check_output(arguments.output)
+        _retry(table, database, [held.entry.id for held in selected], arguments.output)
     else:
         indent = 2 if arguments.action == "show" and not arguments.json else None
         for held in selected:

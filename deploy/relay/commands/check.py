@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop relay --check`: the options, and all that the relay writes to, tried once.
+
+Does not parse options; see `command`. It stores and publishes nothing: it opens files, begins and
+undoes transactions, asks servers, and publishes an empty message for the rights at the topics of
+`json` and `alarms`. A relay with these options can run at the same time. SOURCE: each
+`Output.check`.
+"""
+
+import errno
+import socket
+import sqlite3
+import time
+import urllib.parse
+
+from deploy.errors import DeployError
+from deploy.relay.intake.http_server import check_certificate
+from deploy.relay.mqtt.broker_client import check_broker
+from deploy.relay.mqtt.output_connection import OutputConnection
+from deploy.relay.options import RelayOptions
+from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.file_check import check_sqlite
+from deploy.relay.outputs.http_client import RefusedError
+from deploy.relay.outputs.registry import Outputs
+from deploy.relay.records.tables import is_store
+
+_WAIT_S = 10.0
+
+
+def find_problems(options: RelayOptions) -> list[str]:
+    """Return a line for each thing that a relay with these options could not use; []: none.
+
+    Raises DeployError for an option that is wrong.
+    """
+    connection = OutputConnection(options.output_broker or options.broker, f"check-{options.name}")
+    outputs = Outputs(
+        options.outputs,
+        lambda name, argument: _make_context(options, connection, name, argument),
+    )
+    try:
+        problems = [_problem_of(options, part) for part in ("store", "http", "gateway", "broker")]
+        if not problems[-1] and outputs.uses_broker():
+            problems.append(connection.try_once(_WAIT_S))
+        problems += [_problem_of_output(*item) for item in outputs.by_name.items()]
+    finally:
+        connection.begin_close()
+        connection.close()  # first: an output publishes its end otherwise
+        outputs.close()
+    return list(dict.fromkeys(filter(None, problems)))
+
+
+def _make_context(
+    options: RelayOptions, connection: OutputConnection, name: str, argument: str
+) -> OutputContext:
+    return OutputContext(
+        argument,
+        options.name,
+        options.primary,
+        connection,
+        lambda: 0,
+        lambda: time.time_ns() // 1_000_000,
+        dict,
+        None,
+        options.shelved,
+        options.tokens.get(name, ""),
+        options.output_ca,
+        is_check=True,
+    )
+
+
+def _problem_of(options: RelayOptions, part: str) -> str:
+    try:
+        if part == "store":
+            check_sqlite(options.store, is_store, "the store of a relay")
+        elif part == "http" and options.http is not None:
+            check_certificate(options.http)
+            _check_address(options.http.host, options.http.port)
+        elif part == "gateway" and options.gateway is not None:
+            _check_gateway(options.gateway)
+        elif part == "broker":
+            check_broker(options.broker, f"coldloop-check-{options.name}")
+    except (DeployError, OutputError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _check_address(host: str, port: int) -> None:
+    """Bind an address. One that is in use is good: the relay can be running."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind(address)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise OutputError(f"--http {host}:{port}: {error}") from None
+
+
+def _check_gateway(url: str) -> None:
+    """Connect to a gateway; a request would be a message to a modem."""
+    parts = urllib.parse.urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), _WAIT_S).close()
+    except OSError as error:
+        raise OutputError(f"--gateway {url}: {error}") from None
+
+
+def _problem_of_output(name: str, output: Output) -> str:
+    try:
+        output.check()
+    except (OutputError, RefusedError, DeployError, OSError, sqlite3.Error) as error:
+        return f"output {name}: {error}"
+    return ""

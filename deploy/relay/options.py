@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of a relay, as `command` makes them from the command line."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.relay.intake.http_server import HttpSettings
+from deploy.relay.limits import UnitLimits
+from deploy.relay.mqtt.broker_client import BrokerSettings
+from deploy.relay.outputs.registry import check_required
+
+
+@dataclass(slots=True)
+class RelayOptions:
+    """How a relay is started; see `coldloop relay --help`.
+
+    `outputs`: the value of the option of each selected output, by name. `required`: the outputs
+    that a receipt waits for; None: those that store. `primary`: the Sparkplug host application to
+    wait for. `output_broker`: the broker with the certificate of the outputs; None: `broker`.
+    `http`, `gateway`: None turns them off. `shelved`: shelved alarms. `tokens`: the token for the
+    HTTP receiver of an output, by name. `is_check`: only check, see `command`.
+    """
+
+    broker: BrokerSettings
+    store: Path
+    name: str = "relay"
+    group: str = "relay"
+    keys: dict[str, bytes] = field(default_factory=dict)
+    modems: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    required: set[str] | None = None
+    primary: str = ""
+    output_broker: BrokerSettings | None = None
+    http: HttpSettings | None = None
+    gateway: str | None = None
+    gateway_login: tuple[str, str] = ("", "")
+    gather_s: float = 20.0
+    shelved: Path | None = None
+    tokens: dict[str, str] = field(default_factory=dict)
+    output_ca: str | None = None
+    limits: UnitLimits = field(default_factory=UnitLimits)
+    undated_wait_s: float = 3600.0
+    optional_backlog: int = 1_000_000
+    is_check: bool = False
+
+    def __post_init__(self) -> None:
+        check_required(self.required or set())
