@@ -39,6 +39,12 @@ class PublishedMessages:
     def flush(self, needs_subscriber: bool = False) -> None:
         """The broker acknowledges immediately."""
 
+    def most_bytes(self) -> int:
+        return 1 << 28
+
+    def leave(self) -> None:
+        """The connection stays."""
+
 
 class Bench:
     """An output on a database, with a clock that a test sets."""

@@ -90,6 +90,12 @@ class Publisher(Protocol):
         then, if the relay ends before that, or if QoS 0 messages can be lost.
         """
 
+    def most_bytes(self) -> int:
+        """Return the largest packet that the broker says it takes."""
+
+    def leave(self) -> None:
+        """End the connection, with the will if the protocol has that; then connect again."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutputContext:
@@ -135,7 +141,10 @@ class Output:
         self.context = context
 
     def will(self) -> tuple[str, bytes, int, bool] | None:
-        """Return the will of the connection to the broker: topic, payload, QoS, retain."""
+        """Return the will of the next connection to the broker: topic, payload, QoS, retain.
+
+        Called before each CONNECT, in the thread of the client; it raises nothing.
+        """
         return None
 
     def topics(self) -> list[str]:
@@ -145,6 +154,9 @@ class Output:
     def pages(self) -> dict[str, Page]:
         """Return the pages of the HTTP server that this output writes, by path."""
         return {}
+
+    def on_connecting(self) -> None:
+        """Handle the begin of a connection, before a message can be published on it."""
 
     def on_connected(self) -> None:
         """Handle a new connection to the broker."""
