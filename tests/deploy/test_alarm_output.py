@@ -194,6 +194,15 @@ def test_the_json_output_has_number_and_priority(bench: Bench) -> None:
     assert "number" not in second
 
 
+def test_the_json_of_a_datagram_has_an_identity(bench: Bench) -> None:
+    contents: list[dict[str, Any]] = [
+        {"alarm": "raised", "code": "leak", "datagram": number} for number in (1, 2, 1)
+    ]
+    JsonOutput(bench.context()).deliver([Note(UNIT, 0, content) for content in contents])
+    first, second, again = (content["digest"] for _, content in bench.broker.sent)
+    assert first == again != second
+
+
 def test_the_options() -> None:
     words = ["--broker", "h:1", "--store", "s", "--alarms", "fleet", "--shelved", "shelved.json"]
     options = command.parse_options(words)
