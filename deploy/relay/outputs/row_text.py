@@ -2,8 +2,8 @@
 """Row texts: blocks as JSON and in InfluxDB's line protocol.
 
 Does not send them. An item is known by unit, log and record; a note of a datagram has neither log
-nor record, so it is known by unit and digest. A time is UTC in ms. JSON has rows without a date too; then `clock` is "uptime"
-and a time is the uptime in ms. Lines need a date.
+nor record, so it is known by unit and digest. A time is UTC in ms. JSON has rows without a date
+too; then `clock` is "uptime" and a time is the uptime in ms. Lines need a date.
 """
 
 import dataclasses
