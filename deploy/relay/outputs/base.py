@@ -128,7 +128,8 @@ class Output:
 
     `USES_BROKER`: it publishes, so the relay has a second connection to the broker. `TAKES_TIMES`:
     it takes a note again that had no time, and stores only its time. `ignored`: rows that the
-    receiver says it has acknowledged and not kept.
+    receiver says it has acknowledged and not kept. `problem`: why the receiver does not take what
+    the output has stored itself; it takes further items.
     """
 
     BATCH = 200
@@ -136,6 +137,7 @@ class Output:
     USES_BROKER = False
     TAKES_TIMES = False
     ignored = 0
+    problem = ""
 
     def __init__(self, context: OutputContext) -> None:
         self.context = context
