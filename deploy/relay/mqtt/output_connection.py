@@ -60,6 +60,7 @@ class OutputConnection:
         self._client = make_output_client(settings, f"coldloop-node-{name}")
         self._threads = threading.local()
         self._closing = threading.Event()
+        self._reported: set[str] = set()
 
     def start(self, outputs: Outputs) -> None:
         """Connect with the will, subscribe to the topics of the outputs."""
@@ -70,13 +71,23 @@ class OutputConnection:
             if will is not None:
                 client.will_set(*will)
 
+        topics: list[str] = []
+
+        def on_subscribed(
+            _: object, __: object, ___: int, reasons: list[ReasonCode], *____: object
+        ) -> None:
+            for topic, reason in zip(topics, reasons, strict=False):
+                if reason.is_failure and topic not in self._reported:
+                    self._reported.add(topic)
+                    report(f"the broker rejects the subscription of {topic}: {reason}")
+
         def on_connected(
             _: mqtt.Client, __: object, ___: object, reason: ReasonCode, properties: object
         ) -> None:
             if reason.is_failure:
                 return  # the connection of the units reports it
             client.keep_version(properties)
-            topics = outputs.topics()
+            topics[:] = outputs.topics()
             if topics:
                 client.subscribe([(topic, 1) for topic in topics])
             outputs.on_connected()
@@ -93,6 +104,7 @@ class OutputConnection:
 
         client.on_connect = on_connected
         client.on_disconnect = on_disconnected
+        client.on_subscribe = on_subscribed
         client.on_publication = on_publication
         client.on_pre_connect = lambda *_: outputs.on_connecting()
         client.before_connect = set_will

@@ -2,8 +2,9 @@
 """Kafka output: for Kafka, Redpanda and other brokers with the Kafka protocol.
 
 Does not create topics; a broker can do that. Topics of the option `SERVERS/PREFIX`: PREFIX.rows and
-PREFIX.notes. The key is the unit, the value is JSON as of the output `json`. The headers `log` and
-`record` identify the record, so that a consumer drops a repetition after a kill of the relay. A
+PREFIX.notes. The key is the unit, the value is JSON as of the output `json`. The headers `log`,
+`record` and `rows` identify a block, so that a consumer drops a repetition after a kill of the
+relay. `rows` is the count of its rows: a unit can send a block again, merged with later ones. A
 note of a datagram is no record of a log: its `log` is empty, its `record` 0, and the header
 `digest` identifies it. The producer waits for all replicas (`acks=all`) and repeats without doubles
 (idempotence). A block whose JSON is above 500 kB becomes several messages with fewer rows each. The

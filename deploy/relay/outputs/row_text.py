@@ -51,10 +51,13 @@ def identity(item: Item) -> dict[str, str]:
     """Return what a receiver knows an item of a unit by: `log` and `record`, else `digest`.
 
     The digest is of the content. That has the number of the datagram, so it is that of one datagram
-    also if two relays get it.
+    also if two relays get it. `rows`: a unit can merge a block with later ones and send it again,
+    to another relay; it has the number of the first one.
     """
     found = {"log": item.generation, "record": str(item.number)}
-    if item.number or isinstance(item, Rows):
+    if isinstance(item, Rows):
+        return {**found, "rows": str(len(item.values))}
+    if item.number:
         return found
     text = json.dumps(item.content, sort_keys=True)
     return {**found, "digest": hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]}

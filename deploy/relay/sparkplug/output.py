@@ -31,6 +31,7 @@ from protocols.errors import DecodeError
 
 _KEY_PREFIX = "sparkplug/"
 _DEATH_WAIT_S = 2.0
+_HOST_WAIT_S = 10.0
 _MOST_REBIRTHS = 3
 _REBIRTHS_S = 30.0
 """Rebirth commands in this time; a further one waits. Each makes all devices be born again."""
@@ -62,6 +63,8 @@ class SparkplugOutput(Output):
         self._connection = 0
         self._is_born = False
         self._reported: set[str] = set()
+        self._waits_since: float | None = None
+        self._waits_reported = False
         self._offline_units: queue.Queue[str] = queue.Queue()
         self._commands: queue.Queue[tuple[str, bytes]] = queue.Queue(_MOST_COMMANDS)
         self._reports: dict[str, bytes] = {}
@@ -137,6 +140,7 @@ class SparkplugOutput(Output):
         if self._leave_due.is_set():
             self._leave()
             return
+        self._report_wait()
         self._follow_rebirth()
         if self._births_due.is_set() and self._host.online:
             self._send_births()
@@ -149,6 +153,17 @@ class SparkplugOutput(Output):
         reports, self._reports = self._reports, {}
         for unit, payload in reports.items():
             self._publish(self._edge.answer_messages(unit, _answer_text(payload)))
+
+    def _report_wait(self) -> None:
+        """Report once that the primary host does not come."""
+        now = time.monotonic()
+        if self._host.online:
+            self._waits_since, self._waits_reported = None, False
+        elif self._waits_since is None:
+            self._waits_since = now
+        elif now - self._waits_since > _HOST_WAIT_S and not self._waits_reported:
+            self._waits_reported = True
+            report(f"sparkplug: no STATE online at {self._host.topic}; data wait for it")
 
     def _follow_rebirth(self) -> None:
         """Make the births due after a rebirth command; a host can ask for them without end."""
@@ -180,7 +195,8 @@ class SparkplugOutput(Output):
         with self._sending:
             was_born, self._is_born = self._is_born, False
         if was_born:
-            report(f"sparkplug: the primary host {self.context.primary} is offline; waits for it")
+            self._waits_reported = True
+            report(f"sparkplug: the primary host {self.context.primary} is offline; data wait")
             publisher.publish(*self._edge.will_message(), wait_s=_DEATH_WAIT_S)
         publisher.leave()
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.mqtt.broker_client import BrokerSettings
@@ -29,7 +31,12 @@ from protocols.telemetry.schema import Schema
 from tests.deploy.relay.relay_rig import ALARM, START_MS, UNIT, bulk, pack, rows_record
 from tests.deploy.relay.test_outputs import read_metrics
 from tests.deploy.relay.test_relay import RelayThread, TopicListener, wait_until
-from tests.support.programs import free_port, require_program, wait_until_open
+from tests.support.programs import (
+    free_port,
+    require_program,
+    running_mosquitto,
+    wait_until_open,
+)
 
 _REBIRTH = encode_payload([Metric(True, BOOLEAN, 1, REBIRTH)], 1, None)
 _TELE = f"coldloop/v1/{UNIT}/tele"
@@ -180,6 +187,33 @@ def test_a_broker_that_comes_back_without_the_host(broker: RunningBroker, tmp_pa
         monitor.close()
 
 
+def test_a_host_that_never_comes_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sparkplug_output, "_HOST_WAIT_S", 0.3)
+    with running_mosquitto(tmp_path / "mosquitto.conf") as port:
+        running = start_relay(port, tmp_path, "scada")
+        topic, text = "spBv1.0/STATE/scada", ""
+
+        def lines() -> str:
+            nonlocal text
+            text += capsys.readouterr().err
+            return text
+
+        try:
+            wait_until(lambda: f"no STATE online at {topic}" in lines())
+            on_subscribe = running.relay._output_connection._client.on_subscribe
+            assert on_subscribe is not None
+            # mosquitto grants each subscription
+            answer = [ReasonCode(PacketTypes.SUBACK, identifier=code) for code in (1, 1, 0x87)]
+            for _ in range(2):
+                on_subscribe(None, None, 1, answer, None)  # type: ignore[call-arg, arg-type]
+        finally:
+            running.close()
+    assert f"rejects the subscription of {topic}: Not authorized" in lines()
+    assert lines().count(topic) == 2
+
+
 def test_each_connection_has_its_own_number(broker: RunningBroker, tmp_path: Path) -> None:
     monitor = Monitor(broker.port)
     running = start_relay(broker.port, tmp_path)
@@ -241,6 +275,7 @@ def test_a_host_that_asks_for_rebirths_without_end(
         for number in itertools.count(2):
             monitor.listener.publish("spBv1.0/fleet/NCMD/r1", _REBIRTH)
             monitor.listener.publish(_TELE, pack(bulk(number)))
+            time.sleep(0.02)  # a unit has 200 messages a second
             if time.monotonic() > end:
                 break
         assert monitor.kinds().count("NBIRTH") <= 4

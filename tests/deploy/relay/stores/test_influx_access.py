@@ -45,7 +45,7 @@ def test_victoria_metrics_with_a_private_authority(tmp_path: Path) -> None:
         victoria.kill()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _PageHandler(BaseHTTPRequestHandler):
     """Takes all lines; `/metrics` needs a token, or gives `code`."""
 
     code = 200
@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def server(**attributes: object) -> Iterator[str]:
-    handler = type("_Other", (_Handler,), attributes)
+    handler = type("_Other", (_PageHandler,), attributes)
     found = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=found.serve_forever, daemon=True).start()
     try:

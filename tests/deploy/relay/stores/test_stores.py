@@ -399,8 +399,11 @@ def test_the_rule_for_consumers_of_kafka_drops_no_alarm(tmp_path: Path) -> None:
             (4, "raised", "leak"),
         ]
     ]
-    output.deliver([*ITEMS, *notes])
-    output.deliver([*notes, *ITEMS])  # after a kill of the relay
+    merged = rows(1)  # sent again, with a later block, to a relay with another file
+    merged = dataclasses.replace(merged, values=[*merged.values, *rows(2).values])
+    items = [*ITEMS, *notes, merged]
+    output.deliver(items)
+    output.deliver(items[::-1])  # after a kill of the relay
     assert output._producer is not None
     broker = next(iter(output._producer.list_topics(timeout=10).brokers.values()))
     words = {"bootstrap.servers": f"{broker.host}:{broker.port}", "group.id": "g"}
@@ -409,17 +412,17 @@ def test_the_rule_for_consumers_of_kafka_drops_no_alarm(tmp_path: Path) -> None:
     kept: dict[tuple[bytes, ...], str] = {}
     end = time.monotonic() + 60
     count = 0
-    while count < 2 * (len(ITEMS) + len(notes)) and time.monotonic() < end:
+    while count < 2 * len(items) and time.monotonic() < end:
         message = consumer.poll(0.5)
         if message is not None and not message.error():
             count += 1
             headers = dict(message.headers() or [])
-            names = ("log", "record", "part", "digest")
+            names = ("log", "record", "rows", "part", "digest")
             key = (message.key(), *[headers.get(name, b"") for name in names])
             kept.setdefault(key, message.value().decode())
     consumer.close()
     output.close()
-    assert len(kept) == len(ITEMS) + len(notes)
+    assert len(kept) == len(items)
     assert {json.dumps(note.content) for note in notes} < set(kept.values())
 
 
