@@ -142,12 +142,14 @@ class SparkplugOutput(Output):
             return
         self._report_wait()
         self._follow_rebirth()
-        if self._births_due.is_set() and self._host.online:
+        if self._births_due.is_set():
             self._send_births()
+        while not self._offline_units.empty():
+            messages = self._edge.death_messages(self._offline_units.get())
+            if self._is_born:
+                self._publish(messages)
         if not self._is_born:
             return
-        while not self._offline_units.empty():
-            self._publish(self._edge.death_messages(self._offline_units.get()))
         while not self._commands.empty():
             self._send_command(*self._commands.get())
         reports, self._reports = self._reports, {}
@@ -179,14 +181,19 @@ class SparkplugOutput(Output):
     def _send_births(self) -> None:
         """Publish the birth messages, all on the same connection; otherwise they stay due."""
         connection = self._connection
-        self._births_due.clear()
+        self._births_due.clear()  # before the look at the host: a new connection sets it after it
+        if not self._host.online:
+            self._births_due.set()
+            return
         self._edge.most_bytes = min(MOST_BYTES, self.context.publisher.most_bytes())
         messages = self._edge.birth_messages()
         with self._sending:
-            if connection == self._connection:
+            if connection == self._connection and self._host.online:
                 for message in messages:
                     self.context.publisher.publish(*message)
                 self._is_born = True
+                return
+        self._births_due.set()
 
     def _leave(self) -> None:
         """End the connection, because the primary host is offline, and begin a new one."""

@@ -297,7 +297,7 @@ class _Publisher:
         self.sent: list[str] = []
         self.output: SparkplugOutput | None = None
         self.breaks = False
-        self.most = 1 << 28
+        self.reconnects = 0
 
     def is_connected(self) -> bool:
         return True
@@ -312,7 +312,11 @@ class _Publisher:
             self.output.on_connecting()
 
     def most_bytes(self) -> int:
-        return self.most
+        if self.reconnects and self.output is not None:
+            self.reconnects -= 1
+            self.output.on_connecting()
+            self.output.on_connected()
+        return 1 << 28
 
     def leave(self) -> None:
         self.sent.append("LEAVE")
@@ -358,6 +362,26 @@ def test_no_message_goes_out_before_the_births_of_its_connection() -> None:
         output.deliver([_rows()])
     output.process()
     assert publisher.sent == before
+
+
+@pytest.mark.parametrize("primary", ["", "scada"])
+def test_a_new_connection_while_the_births_are_made(primary: str) -> None:
+    publisher = _Publisher()
+    output = _make_output(publisher, primary)
+    publisher.reconnects = 1
+    output.on_connecting()
+    output.on_connected()
+    state = b'{"online":true,"timestamp":5}'
+    output.on_message("spBv1.0/STATE/scada", state)
+    output.process()
+    assert publisher.sent == [], "they are those of the first connection"
+    output.on_unit_offline(UNIT)
+    output.process()
+    assert publisher.sent == ([] if primary else ["NBIRTH"]), "the host is not known again"
+    output.on_message("spBv1.0/STATE/scada", state)
+    output.process()
+    output.deliver([_rows()])
+    assert publisher.sent == ["NBIRTH", "DBIRTH", "DDATA", "_relay"]
 
 
 def test_a_host_that_goes_offline_in_a_delivery() -> None:
