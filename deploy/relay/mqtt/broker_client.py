@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
 from deploy.relay.retry_delays import FIRST_S, MOST_S
@@ -51,9 +52,13 @@ class BrokerClient(mqtt.Client):
 
     def end(self) -> None:
         """Disconnect and close all sockets; paho leaves the pair open that wakes its thread."""
-        self.disconnect()
+        self.disconnect(self._farewell())
         self.loop_stop()
         self._reset_sockets(sockpair_only=True)
+
+    def _farewell(self) -> ReasonCode | None:
+        """Return the reason of a DISCONNECT (MQTT 5); None: the normal one."""
+        return None
 
     def read_certificates(self) -> None:
         """Read the files for TLS, if there are any. Raises OSError, ValueError."""

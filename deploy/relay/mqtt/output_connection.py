@@ -60,10 +60,26 @@ class OutputConnection:
         self._client = make_output_client(settings, f"coldloop-node-{name}")
         self._threads = threading.local()
         self._closing = threading.Event()
+        self._reported: set[str] = set()
 
     def start(self, outputs: Outputs) -> None:
-        """Set the will, connect, subscribe to the topics of the outputs."""
+        """Connect with the will, subscribe to the topics of the outputs."""
         client = self._client
+
+        def set_will() -> None:
+            will = outputs.will()
+            if will is not None:
+                client.will_set(*will)
+
+        topics: list[str] = []
+
+        def on_subscribed(
+            _: object, __: object, ___: int, reasons: list[ReasonCode], *____: object
+        ) -> None:
+            for topic, reason in zip(topics, reasons, strict=False):
+                if reason.is_failure and topic not in self._reported:
+                    self._reported.add(topic)
+                    report(f"the broker rejects the subscription of {topic}: {reason}")
 
         def on_connected(
             _: mqtt.Client, __: object, ___: object, reason: ReasonCode, properties: object
@@ -71,7 +87,7 @@ class OutputConnection:
             if reason.is_failure:
                 return  # the connection of the units reports it
             client.keep_version(properties)
-            topics = outputs.topics()
+            topics[:] = outputs.topics()
             if topics:
                 client.subscribe([(topic, 1) for topic in topics])
             outputs.on_connected()
@@ -88,10 +104,10 @@ class OutputConnection:
 
         client.on_connect = on_connected
         client.on_disconnect = on_disconnected
+        client.on_subscribe = on_subscribed
         client.on_publication = on_publication
-        will = outputs.will()
-        if will is not None:
-            client.will_set(*will)
+        client.on_pre_connect = lambda *_: outputs.on_connecting()
+        client.before_connect = set_will
         connect(client, self._settings)
 
     def try_once(self, wait_s: float) -> str:
@@ -125,6 +141,14 @@ class OutputConnection:
     def is_connected(self) -> bool:
         """Return whether the broker has accepted the connection."""
         return self._client.is_connected()
+
+    def most_bytes(self) -> int:
+        """Return the largest packet that the broker says it takes."""
+        return self._client.most_packet_bytes
+
+    def leave(self) -> None:
+        """End the connection, with the will if MQTT 5 is used; then connect again."""
+        self._client.leave()
 
     def publish(
         self, topic: str, payload: bytes, qos: int, retain: bool, wait_s: float = 0.0

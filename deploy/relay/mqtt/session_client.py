@@ -16,6 +16,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.relay.mqtt.broker_client import BrokerClient, BrokerSettings, set_up
 
@@ -26,6 +27,7 @@ _MOST_PACKET_BYTES = 1 << 20
 """A broker with MQTT 5 drops larger ones; by default a message can have 256 MiB."""
 _PIECE_BYTES = 1 << 16
 _FIRST_FAILURE = 0x80
+_WITH_WILL = 0x04
 NO_SUBSCRIBER = 0x10
 """Reason of MQTT 5: the broker has a message, and no session that gets it."""
 _LENGTH_BYTES = 4
@@ -78,6 +80,8 @@ class SessionClient(BrokerClient):
 
     on_publication: Callable[[Publication], None] | None = None
     """Called for each message, in the thread of the client; it acknowledges it with `ack`."""
+    before_connect: Callable[[], None] | None = None
+    """Called before each CONNECT, in the thread of the client: it can set the will."""
     keeps_session = True
     """The broker keeps the session while the client is away."""
     most_packet_bytes = 1 << 28
@@ -99,6 +103,24 @@ class SessionClient(BrokerClient):
         """Connect. Raises OSError. What was read of the last connection is dropped."""
         self._piece, self._piece_at = b"", 0
         return super().reconnect()
+
+    def _send_connect(self, keepalive: int) -> MQTTErrorCode:
+        if self.before_connect is not None:
+            self.before_connect()
+        return super()._send_connect(keepalive)
+
+    def leave(self) -> None:
+        """End the connection as the protocol has it, and connect again after 1 s.
+
+        The library connects again, because its state is not that of `disconnect`.
+        """
+        self._send_disconnect(self._farewell())
+
+    def _farewell(self) -> ReasonCode | None:
+        """Return the reason of a DISCONNECT: with the will, if there is one (MQTT 5)."""
+        if self._protocol != mqtt.MQTTv5 or not self._will:
+            return None
+        return ReasonCode(PacketTypes.DISCONNECT, identifier=_WITH_WILL)
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
         """Handle all packets of a piece; `select` does not see those that are read already."""

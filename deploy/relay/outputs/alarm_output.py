@@ -3,9 +3,10 @@
 
 Does not decide which ones; see `agent.alarms.alarm_filter`. A unit sends only code and text;
 number, priority and action come from the catalogue of the relay. The state of each unit is durable
-before the relay marks a note as delivered, so a restart repeats or loses no alarm. The filter must
-see all notes of a unit: a relay with this output has a group and a store of its own. It follows a
-limited number of alarms of a unit. `alarm_order` has the rule for late and doubled notes.
+before the relay marks a note as delivered, so a restart repeats or loses no alarm. A notice that
+the broker refuses waits, and is durable too; `problem` says why. The notes of all units go on. The
+filter must see all notes of a unit: a relay with this output has a group and a store of its own. It
+follows a limited number of alarms of a unit. `alarm_order` has the rule for late and doubled notes.
 
     TOPIC/SITE/UNIT/alarms   a message for each notice, QoS 1
     /alarms                  page of the HTTP server: active alarms of all units
@@ -13,6 +14,7 @@ limited number of alarms of a unit. `alarm_order` has the rule for late and doub
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from agent.alarms.alarm_filter import CHATTER_MS, AlarmFilter, Notice
@@ -21,7 +23,9 @@ from agent.alarms.shelving import Shelving
 from deploy.relay.decode.row_format import Note
 from deploy.relay.limits import NewNameCounter
 from deploy.relay.outputs.alarm_order import UnitAlarms, concerns_alarms
-from deploy.relay.outputs.base import Output, OutputContext, Page, check_topic
+from deploy.relay.outputs.base import Output, OutputContext, OutputError, Page, check_topic
+from deploy.relay.outputs.http_client import RefusedError
+from deploy.relay.terminal_text import report
 
 _POLL_MS = 1000
 _KEY_PREFIX = "alarms/"
@@ -30,6 +34,8 @@ _MOST_CODES = 128
 _MOST_URGENT_CODES = 32
 """More of priority 1."""
 _MOST_TEXT_CHARS = 500
+_MOST_REFUSED = 20
+"""Units in a pass whose messages the broker refuses; the others are tried a second later."""
 
 
 def catalogue_fields(note: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,8 +61,10 @@ class AlarmOutput(Output):
         check_topic("alarms", context.argument)
         self._filters: dict[str, AlarmFilter] = {}
         self._alarms: dict[str, UnitAlarms] = {}
-        self._next_poll = 0
+        self._next_poll = self._next_unit = 0
         self._unsaved: set[str] = set()
+        self._waiting: dict[str, list[Notice]] = {}
+        """Notices of a unit that the broker has not taken."""
         self._new_codes = NewNameCounter(CHATTER_MS)
         self._shelving = None if context.shelved is None else Shelving(context.shelved)
         self._page_text = "{}"
@@ -73,6 +81,9 @@ class AlarmOutput(Output):
         """Take the state of a unit; an earlier version stored no order of the alarms."""
         alarm_filter = self._filter_of(unit)
         alarm_filter.load(state["filter"])
+        for notice in state.get("waiting", ()):
+            notice["children"] = tuple(notice["children"])
+            self._waiting.setdefault(unit, []).append(Notice(**notice))
         if state.get("alarms"):
             self._alarms[unit] = UnitAlarms.load(state["alarms"])
         else:
@@ -121,30 +132,89 @@ class AlarmOutput(Output):
         if 0 <= self._next_poll - now <= _POLL_MS or not self.context.publisher.is_connected():
             return
         self._next_poll = now + _POLL_MS
-        for unit, alarm_filter in self._filters.items():
-            shelved = set() if self._shelving is None else self._shelving.codes(unit, now / 1000)
-            notices = alarm_filter.poll(now, shelved)
-            for notice in notices:
-                self._publish(unit, notice)
-            if notices:
-                self.context.publisher.flush()  # the broker has them before the state says so
-            if notices or alarm_filter.an_alarm_ended:
-                self._save(unit)
+        self._poll_units(now)
         units = {unit: alarm_filter.active() for unit, alarm_filter in self._filters.items()}
         self._page_text = json.dumps({unit: _page_rows(codes) for unit, codes in units.items()})
+
+    def _poll_units(self, now: int) -> None:
+        """Publish what is due. A unit whose messages are refused stops no other one.
+
+        Each pass begins after the last unit of the one before.
+        """
+        units = list(self._filters)
+        units = units[self._next_unit :] + units[: self._next_unit]
+        errors: list[OutputError] = []
+        for unit in units:
+            self._next_unit = (self._next_unit + 1) % len(units)
+            error = self._poll(unit, now)
+            errors += [error] if error else []
+            if len(errors) >= _MOST_REFUSED:
+                break
+        problem = str(errors[0]) if errors else ""
+        if bool(problem) != bool(self.problem):
+            report(f"output alarms: {problem or 'works again'}")
+        self.problem = problem
+
+    def _poll(self, unit: str, now: int) -> OutputError | None:
+        """Publish the due notices of a unit; return why the broker does not take them now.
+
+        Until it has them, the filter only follows the changes, as without a connection.
+        """
+        if unit in self._waiting:
+            error = self._send_waiting(unit, len(self._waiting[unit]))
+            if error is not None:
+                return error
+        shelved = set() if self._shelving is None else self._shelving.codes(unit, now / 1000)
+        notices = self._filters[unit].poll(now, shelved)
+        if not notices and not self._filters[unit].an_alarm_ended:
+            return None
+        self._waiting[unit] = notices
+        return self._send_waiting(unit, -1)
+
+    def _send_waiting(self, unit: str, stored: int) -> OutputError | None:
+        """Publish notices one by one, and store which ones are left; the store has `stored`.
+
+        Returns why the broker does not take one now.
+        """
+        waiting, error = self._waiting[unit], None
+        try:
+            while waiting:
+                self._send_one(unit, waiting[0])
+                del waiting[0]
+        except OutputError as caught:
+            error = caught
+        if not waiting:
+            del self._waiting[unit]
+        if len(waiting) != stored:
+            self._save(unit)  # after the broker has the others
+        return error
+
+    def _send_one(self, unit: str, notice: Notice) -> None:
+        """Publish a notice; one that the broker can never take goes out in a short form."""
+        for form in (notice, replace(notice, text="", children=())):
+            self._publish(unit, form, is_short=form is not notice)
+            try:
+                self.context.publisher.flush()
+                return
+            except RefusedError as error:
+                report(f"output alarms: {notice.event} {notice.code}: {error}")
+        report(f"output alarms: {unit} {notice.event} {notice.code} is not sent")
 
     def pages(self) -> dict[str, Page]:
         """Return the page `/alarms`."""
         return {"/alarms": lambda _: ("application/json", self._page_text)}
 
-    def _publish(self, unit: str, notice: Notice) -> None:
+    def _publish(self, unit: str, notice: Notice, is_short: bool = False) -> None:
+        entry = catalogue_fields({"alarm": notice.event, "code": notice.code})
+        if is_short:
+            entry.pop("do", None)
         content = {
             "unit": unit,
             "event": notice.event,
             "code": notice.code,
             "text": notice.text,
             "t": notice.time_ms,
-            **catalogue_fields({"alarm": notice.event, "code": notice.code}),
+            **entry,
             "first_out": notice.first_out,
             "chattering": notice.chattering,
             "children": list(notice.children),
@@ -156,7 +226,12 @@ class AlarmOutput(Output):
         if self.context.store is None:
             return
         alarms = self._alarms.get(unit)
-        state = {"filter": self._filter_of(unit).dump(), "alarms": alarms and alarms.dump()}
+        waiting = [asdict(notice) for notice in self._waiting.get(unit, ())]
+        state = {
+            "filter": self._filter_of(unit).dump(),
+            "alarms": alarms and alarms.dump(),
+            "waiting": waiting,
+        }
         self.context.store.store_state(_KEY_PREFIX + unit, json.dumps(state))
 
 

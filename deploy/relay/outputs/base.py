@@ -90,6 +90,12 @@ class Publisher(Protocol):
         then, if the relay ends before that, or if QoS 0 messages can be lost.
         """
 
+    def most_bytes(self) -> int:
+        """Return the largest packet that the broker says it takes."""
+
+    def leave(self) -> None:
+        """End the connection, with the will if the protocol has that; then connect again."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutputContext:
@@ -122,7 +128,8 @@ class Output:
 
     `USES_BROKER`: it publishes, so the relay has a second connection to the broker. `TAKES_TIMES`:
     it takes a note again that had no time, and stores only its time. `ignored`: rows that the
-    receiver says it has acknowledged and not kept.
+    receiver says it has acknowledged and not kept. `problem`: why the receiver does not take what
+    the output has stored itself; it takes further items.
     """
 
     BATCH = 200
@@ -130,12 +137,16 @@ class Output:
     USES_BROKER = False
     TAKES_TIMES = False
     ignored = 0
+    problem = ""
 
     def __init__(self, context: OutputContext) -> None:
         self.context = context
 
     def will(self) -> tuple[str, bytes, int, bool] | None:
-        """Return the will of the connection to the broker: topic, payload, QoS, retain."""
+        """Return the will of the next connection to the broker: topic, payload, QoS, retain.
+
+        Called before each CONNECT, in the thread of the client; it raises nothing.
+        """
         return None
 
     def topics(self) -> list[str]:
@@ -145,6 +156,9 @@ class Output:
     def pages(self) -> dict[str, Page]:
         """Return the pages of the HTTP server that this output writes, by path."""
         return {}
+
+    def on_connecting(self) -> None:
+        """Handle the begin of a connection, before a message can be published on it."""
 
     def on_connected(self) -> None:
         """Handle a new connection to the broker."""

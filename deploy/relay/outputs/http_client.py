@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP client of the outputs: one POST with a token and TLS, errors as OutputError or RefusedError.
+"""HTTP client of the outputs: POST and GET with a token and TLS, errors as OutputError or
+RefusedError.
 
 Does not format bodies. An acknowledgement is a status of 2xx without a body. The statuses 400, 413
 and 422 are a refusal of the items. All else is a fault of the server, of the configuration or of
@@ -21,6 +22,9 @@ from deploy.errors import DeployError
 from deploy.relay.outputs.base import OutputContext, OutputError
 
 _TIMEOUT_S = 30
+_PAGE_TIMEOUT_S = 10
+_NO_PAGE = {*range(300, 500), 501} - {408, 425, 429}
+"""Statuses of a server that has no such page, or not for this client."""
 _REFUSALS = (400, 413, 422)
 HTTP_ERRORS = (OSError, ValueError, http.client.HTTPException)
 """What the library raises for a server that is away, or whose answer is not HTTP or is cut off."""
@@ -28,6 +32,10 @@ HTTP_ERRORS = (OSError, ValueError, http.client.HTTPException)
 
 class RefusedError(Exception):
     """The server refuses the items."""
+
+
+class NoPageError(Exception):
+    """The server has no such page, or not for this client."""
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
@@ -83,8 +91,7 @@ class HttpClient:
         request = urllib.request.Request(self._url + query, gzip.compress(body, 1))
         request.add_header("Content-Type", kind)
         request.add_header("Content-Encoding", "gzip")
-        if self._token:
-            request.add_header(self._key_header, self._token)
+        self._add_token(request)
         try:
             with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
                 text = answer.read(200)
@@ -95,11 +102,38 @@ class HttpClient:
                 raise RefusedError(detail) from None
             raise OutputError(f"{self._url}: {detail}") from None
         except HTTP_ERRORS as error:
-            with suppress(OSError):
-                self._opener = self._make_opener()  # the file of the authority can be a new one
-            raise OutputError(f"{self._url}: {error}") from None
+            raise self._no_answer(self._url, error) from None
         if text.strip():
             raise OutputError(f"{self._url}: {answer.status} with a text: {_to_line(text)}")
+
+    def get(self, path: str, most_bytes: int) -> str:
+        """Return a page of the server, with the token of the output: ASCII.
+
+        Raises NoPageError if the server has none for this client, OutputError if it cannot tell.
+        """
+        url = urllib.parse.urljoin(self._url, path)
+        request = urllib.request.Request(url)
+        self._add_token(request)
+        try:
+            with self._opener.open(request, timeout=_PAGE_TIMEOUT_S) as answer:
+                page: bytes = answer.read(most_bytes)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in _NO_PAGE:
+                raise NoPageError(f"{url}: {error.code}") from None
+            raise OutputError(f"{url}: {error.code}") from None
+        except HTTP_ERRORS as error:
+            raise self._no_answer(url, error) from None
+        return page.decode("ascii", "replace")
+
+    def _add_token(self, request: urllib.request.Request) -> None:
+        if self._token:
+            request.add_header(self._key_header, self._token)
+
+    def _no_answer(self, url: str, error: Exception) -> OutputError:
+        with suppress(OSError):
+            self._opener = self._make_opener()  # the file of the authority can be a new one
+        return OutputError(f"{url}: {error}")
 
 
 def _read_detail(error: urllib.error.HTTPError) -> str:

@@ -10,7 +10,9 @@ Some servers acknowledge before the data are on their disk; VictoriaMetrics writ
 later. Therefore a batch is acknowledged only 15 s after its status 2xx (`#settle=S` at the end of
 the URL: other seconds), and only if the server was not started again in that time. Its page
 `/metrics` tells when it was started. Otherwise the server gets the batch again. Further batches go
-out in that time.
+out in that time. The page is read as the lines are posted: same authority, same token. One line
+reports a server without this page, or without the start of the server in it: there a restart is not
+noticed.
 
 VictoriaMetrics ignores rows older than its retention with status 204. The page `/metrics` states
 the retention. A block with an older row is refused, so it goes to the quarantine. Rows that the
@@ -19,15 +21,13 @@ server ignores all the same, also those of other clients, are counted and report
 
 import re
 import time
-import urllib.error
-import urllib.request
 from typing import NamedTuple
 
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.base import Output, OutputContext, OutputError, Settling
-from deploy.relay.outputs.http_client import HTTP_ERRORS, HttpClient, RefusedError
+from deploy.relay.outputs.http_client import HttpClient, NoPageError, RefusedError
 from deploy.relay.terminal_text import report
 
 _SETTLE_S, _MOST_SETTLE_S = 15.0, 3600.0
@@ -74,6 +74,7 @@ class InfluxOutput(Output):
             raise DeployError(f"--influx {context.argument}: settle is not 0 to 3600 seconds")
         self._expected: _ServerState | None = None
         self._last: _ServerState | None = None
+        self._has_no_start = False
         self._root = "/".join(url.split("/")[:3])
         try:
             self._client = HttpClient(url, context)
@@ -135,21 +136,25 @@ class InfluxOutput(Output):
 
         Raises OutputError if the server does not respond.
         """
+        why = f"{self._root}/metrics: no time of the start"
         try:
-            with urllib.request.urlopen(self._root + "/metrics", timeout=10) as answer:
-                text = answer.read(_MAX_PAGE_BYTES).decode("ascii", "replace")
-        except urllib.error.HTTPError as error:
-            error.close()  # a server without this page, or without the right to read it
-            return _ServerState("", None)
-        except HTTP_ERRORS as error:
-            raise OutputError(f"{self._root}: {error}") from None
+            text = self._client.get("/metrics", _MAX_PAGE_BYTES)
+        except NoPageError as error:
+            text, why = "", str(error)
         lines = text.splitlines()
         start = " ".join(sorted(line for line in lines if line.startswith(_START_METRICS)))
+        self._report_no_start("" if start else why)
         counts = _numbers(lines, _INSERTED)
         inserted = counts[0] if counts else None
         state = _ServerState(start, inserted, sum(_numbers(lines, _IGNORED)), _retention_ms(text))
         self._count_ignored(state)
         return state
+
+    def _report_no_start(self, why: str) -> None:
+        """Report once that a restart of the server cannot be seen, and the reason."""
+        if why and not self._has_no_start:
+            report(f"output influx: a restart of {self._root} is not noticed; {why}")
+        self._has_no_start = bool(why)
 
     def _count_ignored(self, state: _ServerState) -> None:
         """Count the rows that the server has ignored since the last state of this start."""

@@ -2,11 +2,13 @@
 """Kafka output: for Kafka, Redpanda and other brokers with the Kafka protocol.
 
 Does not create topics; a broker can do that. Topics of the option `SERVERS/PREFIX`: PREFIX.rows and
-PREFIX.notes. The key is the unit, the value is JSON as of the output `json`. The headers `log` and
-`record` identify the record, so that a consumer drops a repetition after a kill of the relay. The
-producer waits for all replicas (`acks=all`) and repeats without doubles (idempotence). A block
-whose JSON is above 500 kB becomes several messages with fewer rows each. The header `part` counts
-them from 0.
+PREFIX.notes. The key is the unit, the value is JSON as of the output `json`. The headers `log`,
+`record` and `rows` identify a block, so that a consumer drops a repetition after a kill of the
+relay. `rows` is the count of its rows: a unit can send a block again, merged with later ones. A
+note of a datagram is no record of a log: its `log` is empty, its `record` 0, and the header
+`digest` identifies it. The producer waits for all replicas (`acks=all`) and repeats without doubles
+(idempotence). A block whose JSON is above 500 kB becomes several messages with fewer rows each. The
+header `part` counts them from 0.
 A message that the broker finds too large is a refusal. Each other error is one of the broker.
 
 `PREFIX?FILE` reads more properties of librdkafka from a file, `name=value` on each line (TLS,
@@ -102,7 +104,7 @@ class KafkaOutput(Output):
             texts = row_text.rows_to_json_parts(item, _MAX_BYTES)
         else:
             texts = [json.dumps(item.content).encode()]
-        headers = {"log": item.generation, "record": str(item.number)}
+        headers = row_text.identity(item)
         return [
             {
                 "topic": f"{self._prefix}.{'rows' if is_rows else 'notes'}",

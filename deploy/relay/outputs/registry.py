@@ -130,7 +130,7 @@ class Outputs:
         self._outputs = list(self.by_name.values())
 
     def will(self) -> tuple[str, bytes, int, bool] | None:
-        """Return the will of the connection; a connection has one at most."""
+        """Return the will of the next connection; a connection has one at most."""
         return next((will for output in self._outputs if (will := output.will())), None)
 
     def uses_broker(self) -> bool:
@@ -144,6 +144,11 @@ class Outputs:
     def pages(self) -> dict[str, Page]:
         """Return the pages of the HTTP server, by path."""
         return {path: page for output in self._outputs for path, page in output.pages().items()}
+
+    def on_connecting(self) -> None:
+        """Report that a connection to the broker begins."""
+        for output in self._outputs:
+            output.on_connecting()
 
     def on_connected(self) -> None:
         """Report a new connection to the broker."""

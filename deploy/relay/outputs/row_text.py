@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Row texts: blocks as JSON and in InfluxDB's line protocol.
 
-Does not send them. A time is UTC in ms. JSON has rows without a date too; then `clock` is "uptime"
-and a time is the uptime in ms. Lines need a date.
+Does not send them. An item is known by unit, log and record; a note of a datagram has neither log
+nor record, so it is known by unit and digest. A time is UTC in ms. JSON has rows without a date
+too; then `clock` is "uptime" and a time is the uptime in ms. Lines need a date.
 """
 
 import dataclasses
+import hashlib
 import json
 
-from deploy.relay.decode.row_format import Rows
+from deploy.relay.decode.row_format import Item, Rows
+
+_DIGEST_DIGITS = 32
 
 
 def rows_to_json(rows: Rows) -> bytes:
@@ -41,6 +45,22 @@ def rows_to_json_parts(rows: Rows, most_bytes: int) -> list[bytes]:
         dataclasses.replace(rows, values=rows.values[i : i + step]) for i in range(0, count, step)
     ]
     return [rows_to_json(part) for part in parts]
+
+
+def identity(item: Item) -> dict[str, str]:
+    """Return what a receiver knows an item of a unit by: `log` and `record`, else `digest`.
+
+    The digest is of the content. That has the number of the datagram, so it is that of one datagram
+    also if two relays get it. `rows`: a unit can merge a block with later ones and send it again,
+    to another relay; it has the number of the first one.
+    """
+    found = {"log": item.generation, "record": str(item.number)}
+    if isinstance(item, Rows):
+        return {**found, "rows": str(len(item.values))}
+    if item.number:
+        return found
+    text = json.dumps(item.content, sort_keys=True)
+    return {**found, "digest": hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]}
 
 
 def escape(text: str) -> str:

@@ -54,10 +54,12 @@ class JsonOutput(Output):
 
 
 def _note_text(note: Note) -> bytes:
+    digest = row_text.identity(note).get("digest")
     content = {
         "unit": note.unit,
         "record": note.number,
         **({"log": note.generation} if note.generation else {}),
+        **({"digest": digest} if digest else {}),
         **note.content,
         **catalogue_fields(note.content),
     }

@@ -6,14 +6,15 @@ the node, each unit is a device. Rules of Sparkplug 3.0:
 
 - NBIRTH is the first message; it has the bdSeq of the will and seq 0.
 - seq counts all messages of the node, modulo 256; bdSeq counts connections, modulo 256.
+- A message above the limit of the broker is not made and takes no seq: the broker would drop it
+  without a word, and a host would ask for all births again, for ever.
 - Data of a device follow its DBIRTH. An alias is unique in the node.
 - The metrics of a message are in the order of time; late values are historical.
 - After a rebirth command the node sends all birth messages again.
 - A device has a metric for signed messages to its unit, and one for the answers.
 """
 
-import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from deploy.relay.decode.row_format import Note, Rows
@@ -30,9 +31,15 @@ from deploy.relay.sparkplug.payload import (
 
 SparkplugMessage = tuple[str, bytes, int, bool]
 """Topic, payload, QoS, retain."""
-_NAMESPACE = "spBv1.0"
-_MAX_METRICS = 1500
-"""Metrics in one DDATA: at most 50 kB; the broker that is shipped drops what is above 64 KiB."""
+NAMESPACE = "spBv1.0"
+MOST_BYTES = 60_000
+"""Of a message; the broker that is shipped drops what is above 64 KiB."""
+_HEAD_BYTES = 20
+"""Of a packet besides topic and payload, at most."""
+_METRIC_BYTES = 32
+"""Of a metric besides its name, at most, with an alias and a number."""
+_OTHER_BIRTH_BYTES = 4600
+"""Of a DBIRTH besides these metrics: the topic, and those of the commands with the answer."""
 _ALARMS = "Alarms/"
 _MOST_NAMES = 2000
 """Metrics of a device, of all schemas and alarms that it has had; beyond that only the new ones."""
@@ -49,6 +56,12 @@ class _EdgeDevice:
     is_born: bool
     last_values: dict[int, tuple[float | None, int]]
     newest_ms: int = 0
+    left_out: frozenset[str] = frozenset()
+    """Names of its rows that have no place in a DBIRTH."""
+
+    def knows(self, names: Iterable[str]) -> bool:
+        """Return whether these metrics need no other DBIRTH."""
+        return set(names) <= self.left_out.union(self.names)
 
 
 class SparkplugEdge:
@@ -58,6 +71,12 @@ class SparkplugEdge:
         self.group = group
         self.node = node
         self.bd_seq = bd_seq % 256
+        self.most_bytes = MOST_BYTES
+        """Largest packet of this connection."""
+        self.left_out = 0
+        """Values that are in no message, because they have no place."""
+        self.small_units: set[str] = set()
+        """Units with more metrics than a DBIRTH can have."""
         self._clock = clock_ms
         self._seq = 0
         self._devices: dict[str, _EdgeDevice] = {}
@@ -69,7 +88,7 @@ class SparkplugEdge:
 
     def _topic(self, kind: str, device: str = "") -> str:
         tail = f"/{device}" if device else ""
-        return f"{_NAMESPACE}/{self.group}/{kind}/{self.node}{tail}"
+        return f"{NAMESPACE}/{self.group}/{kind}/{self.node}{tail}"
 
     def command_topic(self) -> str:
         """Return the topic of the commands for this node."""
@@ -97,9 +116,14 @@ class SparkplugEdge:
             False,
         )
 
-    def _take_seq(self) -> int:
-        seq, self._seq = self._seq, (self._seq + 1) % 256
-        return seq
+    def _message(self, kind: str, device: str, metrics: list[Metric]) -> list[SparkplugMessage]:
+        """Return the next message of the node; [] if the broker would drop it."""
+        topic = self._topic(kind, device)
+        payload = sparkplug_payload.encode_payload(metrics, self._clock(), self._seq)
+        if len(topic.encode()) + len(payload) + _HEAD_BYTES > self.most_bytes:
+            return []
+        self._seq = (self._seq + 1) % 256
+        return [(topic, payload, 0, False)]
 
     def birth_messages(self) -> list[SparkplugMessage]:
         """Return NBIRTH and the DBIRTH of each device."""
@@ -109,14 +133,16 @@ class SparkplugEdge:
             Metric(self.bd_seq, sparkplug_payload.INT64, now, BD_SEQ),
             Metric(False, sparkplug_payload.BOOLEAN, now, REBIRTH),
         ]
-        birth = sparkplug_payload.encode_payload(metrics, now, self._take_seq())
-        messages: list[SparkplugMessage] = [(self._topic("NBIRTH"), birth, 0, False)]
-        messages.extend(
-            self._device_birth(name) for name, device in self._devices.items() if device.is_born
-        )
+        messages = self._message("NBIRTH", "", metrics)
+        for name, device in list(self._devices.items()):
+            if device.is_born:
+                birth = self._device_birth(name)
+                messages += birth
+                if not birth:  # the broker takes less than the last one
+                    del self._devices[name]
         return messages
 
-    def _device_birth(self, name: str) -> SparkplugMessage:
+    def _device_birth(self, name: str) -> list[SparkplugMessage]:
         device, now = self._devices[name], self._clock()
         metrics = []
         for at, metric in enumerate(device.names):
@@ -128,17 +154,14 @@ class SparkplugEdge:
             metrics.append(Metric(value, kind, when, metric, alias))
         metrics.append(Metric(None, sparkplug_payload.BYTES, now, SIGNED_COMMAND))
         metrics.append(self._answer_metric(name))
-        return (
-            self._topic("DBIRTH", name),
-            sparkplug_payload.encode_payload(metrics, now, self._take_seq()),
-            0,
-            False,
-        )
+        return self._message("DBIRTH", name, metrics)
 
     def data_messages(self, rows: Rows) -> list[SparkplugMessage]:
         """Return the messages of a block: DDATA, after a DBIRTH if the device needs one."""
         name = rows.unit.replace("/", ".")
         messages, device = self._born_device(name, rows.names)
+        if device.left_out:
+            self.left_out += len(device.left_out.intersection(rows.names)) * len(rows.values)
         return messages + self._data(name, self._changed_metrics(rows, device))
 
     def alarm_messages(self, note: Note) -> list[SparkplugMessage]:
@@ -151,8 +174,15 @@ class SparkplugEdge:
         messages, device = self._born_device(name, tuple(_ALARMS + one.code for one in changes))
         metrics = []
         for change in changes:
-            column = device.names.index(_ALARMS + change.code)
-            at = change.time_ms or self._clock()
+            metric = _ALARMS + change.code
+            if metric not in device.names:
+                self.left_out += 1
+                continue
+            column = device.names.index(metric)
+            # The number of a record decides, also if the clock of the unit was set back. The time
+            # of a live value never goes back.
+            last = device.last_values.get(column, (None, 0))[1]
+            at = max(change.time_ms or self._clock(), last)
             device.last_values[column] = (change.is_raised, at)
             alias = device.first_alias + column
             metrics.append(Metric(change.is_raised, sparkplug_payload.BOOLEAN, at, alias=alias))
@@ -192,45 +222,77 @@ class SparkplugEdge:
     ) -> tuple[list[SparkplugMessage], _EdgeDevice]:
         """Return the device, and its DBIRTH if it needs one."""
         device = self._devices.get(name)
-        if device is None or not set(names) <= set(device.names):
-            active = self._alarms_of(name.replace(".", "/")).active() if device is None else {}
-            known = dict.fromkeys([_ALARMS + code for code in active])
-            known |= dict.fromkeys(device.names if device is not None else ())
-            all_names = tuple(known | dict.fromkeys(names))
-            values = device.last_values if device else _raised(active, self._clock())
-            if len(all_names) > max(_MOST_NAMES, len(names)):
-                all_names, values = names, {}  # the others come back with their next values
-            newest_ms = device.newest_ms if device else 0
-            device = _EdgeDevice(all_names, self._next_alias, True, values, newest_ms)
-            self._next_alias += len(all_names)
-            self._devices[name] = device
-            return [self._device_birth(name)], device
-        if device.is_born:
-            return [], device
-        device.is_born = True
-        return [self._device_birth(name)], device
+        if device is not None and device.knows(names):
+            if device.is_born:
+                return [], device
+        else:
+            device = self._devices[name] = self._make_device(name, names, device)
+        birth = self._device_birth(name)
+        device.is_born = bool(birth)
+        return birth, device
+
+    def _make_device(
+        self, name: str, names: tuple[str, ...], before: _EdgeDevice | None
+    ) -> _EdgeDevice:
+        """Return a device with these names, and as many of those before as have a place.
+
+        An active alarm has its place first.
+        """
+        unit = name.replace(".", "/")
+        raised = {_ALARMS + code: at for code, at in self._alarms_of(unit).active().items()}
+        values: dict[str, tuple[float | None, int]] = {
+            metric: (True, at or self._clock()) for metric, at in raised.items()
+        }
+        if before is not None:
+            values |= {before.names[at]: value for at, value in before.last_values.items()}
+        old = before.names if before is not None else ()
+        wanted = [metric for metric in raised if before is None or metric in old]
+        kept = self._cut(dict.fromkeys([*wanted, *names]), dict.fromkeys(old))
+        left_out = frozenset(names).difference(kept)
+        if left_out:
+            self.small_units.add(unit)
+        first, self._next_alias = self._next_alias, self._next_alias + len(kept)
+        newest_ms = before.newest_ms if before is not None else 0
+        columns = {at: values[metric] for at, metric in enumerate(kept) if metric in values}
+        return _EdgeDevice(kept, first, True, columns, newest_ms, left_out)
+
+    def _cut(self, names: Mapping[str, None], old: Mapping[str, None]) -> tuple[str, ...]:
+        """Return the names that a DBIRTH has a place for; those of `old` only up to a limit."""
+        room = self.most_bytes - _OTHER_BIRTH_BYTES
+        kept: list[str] = []
+        for metric in {**names, **old}:
+            room -= len(metric.encode()) + _METRIC_BYTES
+            if room < 0 or (metric not in names and len(kept) >= _MOST_NAMES):
+                break
+            kept.append(metric)
+        return tuple(kept)
 
     def _data(self, name: str, metrics: list[Metric]) -> list[SparkplugMessage]:
+        if not self._devices[name].is_born:
+            self.left_out += len(metrics)
+            return []
         messages: list[SparkplugMessage] = []
-        for at in range(0, len(metrics), _MAX_METRICS):
-            payload = sparkplug_payload.encode_payload(
-                metrics[at : at + _MAX_METRICS], self._clock(), self._take_seq()
-            )
-            messages.append((self._topic("DDATA", name), payload, 0, False))
+        step = max(1, (self.most_bytes - len(name) - 200) // _METRIC_BYTES)
+        for at in range(0, len(metrics), step):
+            part = metrics[at : at + step]
+            message = self._message("DDATA", name, part)
+            self.left_out += 0 if message else len(part)
+            messages += message
         return messages
 
     def _changed_metrics(self, rows: Rows, device: _EdgeDevice) -> list[Metric]:
         """Return the changed metrics, row by row; only the newest row is not historical."""
         metrics = []
         column_of = {name: at for at, name in enumerate(device.names)}
-        columns = [column_of[name] for name in rows.names]
+        columns = [column_of.get(name, -1) for name in rows.names]
         written: dict[int, float | None] = {}
         newest = max((at for at, _ in rows.values), default=0)
         current = newest > device.newest_ms
         for at, values in sorted(rows.values, key=lambda entry: entry[0]):
             is_newest = current and at == newest
             for column, value in zip(columns, values, strict=True):
-                if not is_newest and column in written and written[column] == value:
+                is_known = column in written and written[column] == value
+                if column < 0 or (is_known and not is_newest):
                     continue
                 written[column] = value
                 if is_newest:
@@ -251,32 +313,4 @@ class SparkplugEdge:
         if device is None or not device.is_born:
             return []
         device.is_born = False
-        payload = sparkplug_payload.encode_payload([], self._clock(), self._take_seq())
-        return [(self._topic("DDEATH", name), payload, 0, False)]
-
-
-def _raised(active: Collection[str], now: int) -> dict[int, tuple[float | None, int]]:
-    """Return the values of the first metrics of a device: its active alarms."""
-    return dict.fromkeys(range(len(active)), (True, now))
-
-
-class SparkplugHost:
-    """State of the primary host. While the host is offline, data stay in the outbox."""
-
-    def __init__(self, host: str) -> None:
-        self.topic = f"{_NAMESPACE}/STATE/{host}"
-        self.online = not host
-        self._newest_ms = -1
-
-    def on_state(self, data: bytes) -> bool:
-        """Handle a STATE message; return whether `online` changed. Ignores older messages."""
-        try:
-            state = json.loads(data)
-            online, time_ms = state["online"], int(state["timestamp"])
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-            return False
-        if not isinstance(online, bool) or time_ms < self._newest_ms:
-            return False
-        self._newest_ms = time_ms
-        changed, self.online = online != self.online, online
-        return changed
+        return self._message("DDEATH", name, [])

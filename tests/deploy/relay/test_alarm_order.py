@@ -147,6 +147,12 @@ class _Broker:
     def flush(self, needs_subscriber: bool = False) -> None:
         """Acknowledge it."""
 
+    def most_bytes(self) -> int:
+        return 1 << 28
+
+    def leave(self) -> None:
+        """Keep the connection."""
+
 
 class _Bench:
     """The outputs that have active alarms, on one database; `restart` makes them again."""
@@ -167,6 +173,8 @@ class _Bench:
         self.metrics = MetricsOutput(self._context(""))
         self.alarms = AlarmOutput(self._context("fleet"))
         self.sparkplug = SparkplugOutput(self._context("g"))
+        self.sparkplug.on_connected()
+        self.sparkplug.process()
 
     def deliver(self, items: list[Item]) -> None:
         for output in (self.fleet, self.metrics, self.alarms, self.sparkplug):

@@ -259,7 +259,8 @@ def test_a_disk_that_is_full_later_in_the_start_is_tried_again(
 ) -> None:
     monkeypatch.setattr("deploy.relay.retry_delays.FIRST_S", 0.01)
     path = tmp_path / "relay.db"
-    open_now, tries = Pipeline.open, []
+    open_now = Pipeline.open
+    tries: list[object] = []
 
     def open_full(pipeline: Pipeline) -> None:
         tries.append(pipeline)
@@ -267,18 +268,19 @@ def test_a_disk_that_is_full_later_in_the_start_is_tried_again(
             raise sqlite3.OperationalError("database or disk is full")
         open_now(pipeline)
 
-    def next_bd_seq(_: RelayDatabase) -> int:
-        tries.append(_)
+    def load_state(database: RelayDatabase, prefix: str) -> dict[str, str]:
+        if prefix == "sparkplug/":
+            tries.append(database)
         if len(tries) == 3:
             raise sqlite3.OperationalError("disk I/O error")
-        return 0
+        return {}
 
     monkeypatch.setattr(Pipeline, "open", open_full)
     options = RelayOptions(BrokerSettings(("127.0.0.1", 1)), path, outputs={"lines": "/dev/null"})
     command._make_relay(options).close()
     assert len(tries) == 2
     monkeypatch.setattr(Pipeline, "open", open_now)
-    monkeypatch.setattr(RelayDatabase, "next_bd_seq", next_bd_seq)
+    monkeypatch.setattr(RelayDatabase, "load_state", load_state)
     options.outputs = {"sparkplug": "g"}
     command._make_relay(options).close()
     assert len(tries) == 4

@@ -21,7 +21,8 @@ from deploy.relay.outputs.metrics_output import (
 from deploy.relay.outputs.row_text import rows_to_json, rows_to_lines
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.sparkplug import payload as sparkplug_payload
-from deploy.relay.sparkplug.edge import SparkplugEdge, SparkplugHost
+from deploy.relay.sparkplug.edge import NAMESPACE, SparkplugEdge
+from deploy.relay.sparkplug.primary_host import SparkplugHost
 from tests.deploy.relay.relay_rig import START_MS, UNIT
 from tests.deploy.relay.stores.test_stores import context
 
@@ -167,14 +168,14 @@ def test_rebirth_commands_and_host_states() -> None:
         False,
         False,
     ]
-    host = SparkplugHost("h")
+    host = SparkplugHost(NAMESPACE, "h")
     assert not host.online
     assert host.on_state(b'{"online":true,"timestamp":5}')
     assert not host.on_state(b'{"online":false,"timestamp":4}')
     for nonsense in (b"nonsense", b'{"online":true,"timestamp":1e400}', b"[" * 100_000):
         assert not host.on_state(nonsense)
     assert host.on_state(b'{"online":false,"timestamp":6}')
-    assert SparkplugHost("").online
+    assert SparkplugHost(NAMESPACE, "").online
 
 
 def test_new_names_of_a_device_have_limits() -> None:
@@ -198,7 +199,9 @@ def test_new_names_of_a_device_have_limits() -> None:
         assert len(edge._devices["s1.u1"].names) <= 2000
     wide = tuple(f"w{column}" for column in range(3000))
     edge.data_messages(Rows(UNIT, 7, 1, wide, [(1000, [1.5] * 3000)]))
-    assert edge._devices["s1.u1"].names == wide
+    device = edge._devices["s1.u1"]
+    assert set(wide) <= device.left_out.union(device.names), "what has no place is left out"
+    assert sum(name.startswith("Alarms/") for name in device.names) == 64, "active ones are first"
 
 
 def test_a_unit_whose_names_always_change_fills_no_memory(
@@ -235,6 +238,12 @@ class NoConnection:
 
     def flush(self, needs_subscriber: bool = False) -> None:
         raise AssertionError
+
+    def most_bytes(self) -> int:
+        return 1 << 28
+
+    def leave(self) -> None:
+        """The connection stays."""
 
 
 class RecordingOutput(Output):

@@ -104,6 +104,7 @@ class VictoriaServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
+        self.options: list[str] = []
 
     def start(self, retention: str = "10y") -> None:
         self.process = subprocess.Popen(
@@ -111,6 +112,7 @@ class VictoriaServer:
                 *(self._program, f"-storageDataPath={self._folder}"),
                 f"-retentionPeriod={retention}",
                 *(f"-httpListenAddr=127.0.0.1:{self.port}", "-dedup.minScrapeInterval=1ms"),
+                *self.options,
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.dataset as ds  # type: ignore[import-untyped]
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Note, Rows
@@ -382,6 +382,48 @@ def test_kafka_reports_each_message(tmp_path: Path) -> None:
     for wrong in ("h:1", "/x", f"h:1/x?{tmp_path}/none"):
         with pytest.raises(DeployError):
             KafkaOutput(context(wrong))
+
+
+def test_the_rule_for_consumers_of_kafka_drops_no_alarm(tmp_path: Path) -> None:
+    """Alarms by datagram have no log and no record; the headers must tell them apart."""
+    properties = tmp_path / "properties"
+    properties.write_text("test.mock.num.brokers=1\nlog_level=0\n")
+    output = KafkaOutput(context(f"127.0.0.1:1/fleet?{properties}"))
+    notes = [
+        Note(UNIT, 0, {"alarm": change, "code": code, "utc_s": 1, "datagram": number})
+        for number, change, code in [
+            (1, "raised", "leak"),
+            (1, "raised", "hot"),
+            (2, "cleared", "leak"),
+            (3, "raised", "leak"),
+            (4, "raised", "leak"),
+        ]
+    ]
+    merged = rows(1)  # sent again, with a later block, to a relay with another file
+    merged = dataclasses.replace(merged, values=[*merged.values, *rows(2).values])
+    items = [*ITEMS, *notes, merged]
+    output.deliver(items)
+    output.deliver(items[::-1])  # after a kill of the relay
+    assert output._producer is not None
+    broker = next(iter(output._producer.list_topics(timeout=10).brokers.values()))
+    words = {"bootstrap.servers": f"{broker.host}:{broker.port}", "group.id": "g"}
+    consumer = Consumer({**words, "auto.offset.reset": "earliest"})
+    consumer.subscribe(["fleet.rows", "fleet.notes"])
+    kept: dict[tuple[bytes, ...], str] = {}
+    end = time.monotonic() + 60
+    count = 0
+    while count < 2 * len(items) and time.monotonic() < end:
+        message = consumer.poll(0.5)
+        if message is not None and not message.error():
+            count += 1
+            headers = dict(message.headers() or [])
+            names = ("log", "record", "rows", "part", "digest")
+            key = (message.key(), *[headers.get(name, b"") for name in names])
+            kept.setdefault(key, message.value().decode())
+    consumer.close()
+    output.close()
+    assert len(kept) == len(items)
+    assert {json.dumps(note.content) for note in notes} < set(kept.values())
 
 
 def test_kafka_without_a_broker_keeps_the_items(tmp_path: Path) -> None:
