@@ -101,7 +101,7 @@ class ImtDriver(ModemDriver):
                 self._output.append(jspr.build_request(verb, target, fields))
             self._response_due = now + _RESPONSE_TIMEOUT_US
         else:
-            self._response_due = NEVER
+            self._response_due = self._setup_due = NEVER
             self.ready = True
             self.emit("ready", True)
             self._poll_due = now + POLL_PERIOD
@@ -124,13 +124,16 @@ class ImtDriver(ModemDriver):
     def receive(self, data: bytes, now: int) -> None:
         """Handle received bytes."""
         for code, target, fields in self.reader.feed(data):
+            if code == jspr.UNSOLICITED:  # ends no timeout: it answers no request
+                self._dispatch(target, fields, now)
+                continue
             self._timeout_count = 0
             if code in _SET_UP and not self.ready and self._step < len(_SETUP_REQUESTS):
                 if target == _SETUP_REQUESTS[self._step][1]:
                     self._step += 1
                     self._dispatch(target, fields, now)
                     self._next_step(now)
-            elif code in (200, jspr.UNSOLICITED):
+            elif code == 200:
                 self._response_due = NEVER
                 self._dispatch(target, fields, now)
             else:
