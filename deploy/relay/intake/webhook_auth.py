@@ -3,10 +3,10 @@
 
 Does not parse messages; see `http_server`. The gateways of RockBLOCK sign each request: the
 parameter `JWT` is a JSON Web Token (RFC 7519, RS256) with the fields of the message as claims. The
-message is taken from the signed claims only. `exp` and `nbf` count, if the provider sends them, with
+message is taken from the signed claims only. `exp` and `nbf` count if the provider sends them, with
 two minutes for clocks that differ. A signed request that is sent again is harmless: the relay knows
-the number and the content of each datagram. SOURCE: Ground Control, "Receiving MO messages via HTTP Webhook", with the
-public key of the provider.
+number and content of each datagram. SOURCE: Ground Control, "Receiving MO messages via HTTP
+Webhook", with the public key of the provider.
 """
 
 import base64
@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from deploy.errors import DeployError
-
 
 _LEEWAY_S = 120
 

@@ -10,7 +10,7 @@ numbers stay longer than others, at most `MOST` in all.
 
 import hashlib
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 MOST = 8_192
 """Numbers with a digest for each unit. Beyond it the half goes that is farthest from the newest."""
@@ -26,7 +26,7 @@ _CLOCK_ERROR_S = 86_400
 class NumberTables(Protocol):
     """What this module needs of the database."""
 
-    def query(self, statement: str, *arguments: object) -> list[tuple[object, ...]]:
+    def query(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
         """Return the rows of a statement."""
 
     def execute(self, statement: str, *arguments: object) -> int:
@@ -60,10 +60,12 @@ class DatagramNumbers:
         rows = self._database.query(
             "SELECT digest FROM datagram WHERE unit=? AND number=?", unit, number
         )
-        return bytes(rows[0][0]) if rows else b""  # type: ignore[call-overload]
+        return bytes(rows[0][0]) if rows else b""
 
     def _store(self, unit: str, number: int, value: bytes) -> None:
-        self._database.execute("INSERT OR REPLACE INTO datagram VALUES (?,?,?)", unit, number, value)
+        self._database.execute(
+            "INSERT OR REPLACE INTO datagram VALUES (?,?,?)", unit, number, value
+        )
 
     def _was_old(self, unit: str, number: int, utc_s: int) -> bool:
         if not 0 < utc_s <= int.from_bytes(self._value(unit, _LATEST), "big"):
@@ -83,14 +85,11 @@ class DatagramNumbers:
             if utc_s := _utc(value):
                 latest = max(latest, utc_s)
                 self._database.mark_received(unit, _OLD, 4 * number)
-            self._database.execute(
-                "DELETE FROM datagram WHERE unit=? AND number=?", unit, number
-            )
+            self._database.execute("DELETE FROM datagram WHERE unit=? AND number=?", unit, number)
         self._store(unit, _LATEST, latest.to_bytes(4, "big"))
 
     def _prune(self, unit: str, newest: int) -> None:
-        count = self._database.query("SELECT COUNT(*) FROM datagram WHERE unit=?", unit)[0][0]
-        assert isinstance(count, int)
+        count = int(self._database.query("SELECT COUNT(*) FROM datagram WHERE unit=?", unit)[0][0])
         if count <= MOST:
             return
         rows = self._database.query(
@@ -98,7 +97,7 @@ class DatagramNumbers:
             " ORDER BY MIN(ABS(number-?), ?-ABS(number-?)) DESC LIMIT ?",
             *(unit, newest, _NUMBERS, newest, count - MOST // 4),
         )
-        far = [(int(number), bytes(value)) for number, value in rows]  # type: ignore[call-overload]
+        far = [(int(number), bytes(value)) for number, value in rows]
         far.sort(key=lambda row: not _utc(row[1]))  # stable: those with UTC first
         self._make_old(unit, far[: count - MOST // 2])
 

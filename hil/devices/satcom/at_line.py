@@ -2,10 +2,11 @@
 """The command line of an Iridium transceiver: splits a line into its commands.
 
 Source: ISU AT Command Reference (MAN0009), section 3: command entry. A line is `AT` or `at` (not
-mixed) and a body of at most 128 characters. The text of +SBDWT is what follows, as it is. Basic commands have a letter, perhaps with one of the
+mixed) and a body of at most 128 characters. Basic commands have a letter, perhaps with one of the
 prefixes `&`, `%` or `*`, and a decimal number; without the number it is 0. Extended commands begin
 with `+` or `-` and end at `;` or at the end of the line. Commands follow each other with or without
-spaces. Does not execute commands; see `sbd_modem`.
+spaces. The text of +SBDWT is all that follows, as it is. Does not execute commands; see
+`sbd_modem`.
 """
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ def test_a_body_is_read_in_each_form(webhook: Webhook, kind: str, body: bytes) -
 
 
 @pytest.mark.parametrize(
-    "path", ["/sbd", "/sbd?x=1", "/sbd?", "http://127.0.0.1:99/sbd", "HTTPS://relay.invalid/sbd?a=b"]
+    "path",
+    ["/sbd", "/sbd?x=1", "/sbd?", "http://127.0.0.1:99/sbd", "HTTPS://relay.invalid/sbd?a=b"],
 )
 def test_the_path_is_read_in_each_form(webhook: Webhook, path: str) -> None:
     assert webhook.ask(b"imei=3001&data=0102", path=path) == 200
@@ -102,9 +103,7 @@ def test_a_path_that_is_none_ends_nothing(webhook: Webhook, path: str) -> None:
         ("application/json", b'{"imei":"3001","data":null}'),
     ],
 )
-def test_a_mailbox_check_has_no_data_and_is_taken(
-    webhook: Webhook, kind: str, body: bytes
-) -> None:
+def test_a_mailbox_check_has_no_data_and_is_taken(webhook: Webhook, kind: str, body: bytes) -> None:
     """A session without a message; a gateway repeats what gets an error."""
     assert webhook.ask(body, kind) == 200
     assert webhook.received == [("3001", b"")]
