@@ -151,7 +151,7 @@ class AtModem(ModemDriver):
 
     def is_response(self, line: bytes) -> bool:
         """Return True if a line is a complete response."""
-        return line in (b"OK", b"ERROR")
+        return line in (b"OK", b"ERROR") or line.startswith(b"+CME ERROR:")
 
     def on_line(self, line: bytes, now: int) -> None:
         """Handle a line other than OK and ERROR."""
@@ -250,7 +250,7 @@ class AtModem(ModemDriver):
                     return
             elif kind == "unknown":
                 self.faults += 1
-            elif text in (b"OK", b"ERROR"):
+            elif AtModem.is_response(self, text):
                 self._timeout_count = 0
                 self.finish_command(text == b"OK", now)
             else:

@@ -28,7 +28,7 @@ class IpDriver(AtModem):
 
     def is_response(self, line: bytes) -> bool:
         """Return True if a line is a complete response."""
-        return line in (b"OK", b"ERROR") or (
+        return AtModem.is_response(self, line) or (
             ntn.parse_registration(line) is not None or ntn.parse_bars(line) is not None
         )
 

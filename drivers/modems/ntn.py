@@ -37,7 +37,7 @@ class NtnDriver(AtModem):
     def is_response(self, line: bytes) -> bool:
         """Return True if a line is a complete response."""
         return (
-            line in (b"OK", b"ERROR")
+            AtModem.is_response(self, line)
             or (line.startswith(b"+CEREG:") and ntn.parse_registration(line) is not None)
             or (line.startswith(b"+CSQ:") and ntn.parse_bars(line) is not None)
             or line.startswith(b"+QNWINFO:")

@@ -42,6 +42,8 @@ class NtnModem(EmulatedModem):
         self.has_ip = has_ip
         self.band_text: str | None = "NB BAND 255"
         """The band that the modem reports; "none": no service; None: it has no such command."""
+        self.error_text = b"ERROR"
+        """With AT+CMEE=1, the default of some modems: `+CME ERROR: n`."""
         self.sent = 0
 
     def _clear_state(self) -> None:
@@ -76,7 +78,7 @@ class NtnModem(EmulatedModem):
         return [(delay, (b"\r\n" + text + b"\r\n" if text else b"") + b"\r\nOK\r\n")]
 
     def _command(self, line: bytes, now: int) -> Replies:
-        error: Replies = [(5 * MILLISECOND, b"\r\nERROR\r\n")]
+        error: Replies = [(5 * MILLISECOND, b"\r\n" + self.error_text + b"\r\n")]
         if line.startswith((b"AT+CSODCP=", b"AT+QISENDEX=")):
             return self._send_datagram(line, now) or error
         if line.startswith(b"AT+CFUN="):

@@ -119,10 +119,12 @@ def test_the_right_band_is_used_soon() -> None:
     assert second < 15
 
 
-def test_a_modem_that_has_no_word_for_its_band_is_used() -> None:
+@pytest.mark.parametrize("error", [b"ERROR", b"+CME ERROR: 4", b"+CME ERROR: unknown"])
+def test_a_modem_that_has_no_word_for_its_band_is_used(error: bytes) -> None:
     """Like a 9602: the rule can be checked for what a modem reports only."""
     rig = ModemRig("ntn")
-    rig.device.band_text = None  # ERROR
+    rig.device.band_text = None
+    rig.device.error_text = error
     permit = Permit("uae", "ntn_l", "L", DUBAI, 7_200)
     assert first_send(rig, permit) is not None
 
