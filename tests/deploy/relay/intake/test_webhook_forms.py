@@ -23,7 +23,7 @@ OBJECT = json.dumps({"imei": 3001, "data": "0102"}).encode()
 KEY = generate_private_key(65537, 2048)
 
 
-class Webhook:
+class WebhookRig:
     """A server; `received` has the messages."""
 
     def __init__(self, auth: WebhookAuth) -> None:
@@ -49,8 +49,8 @@ class Webhook:
 
 
 @pytest.fixture
-def webhook() -> Iterator[Webhook]:
-    created = Webhook(WebhookAuth([]))
+def webhook() -> Iterator[WebhookRig]:
+    created = WebhookRig(WebhookAuth([]))
     yield created
     created.server.close()
 
@@ -72,7 +72,7 @@ def webhook() -> Iterator[Webhook]:
         (FORM, b"data=01+02&imei=3001\r\n"),
     ],
 )
-def test_a_body_is_read_in_each_form(webhook: Webhook, kind: str, body: bytes) -> None:
+def test_a_body_is_read_in_each_form(webhook: WebhookRig, kind: str, body: bytes) -> None:
     assert webhook.ask(body, kind) == 200
     assert webhook.received == [("3001", b"\x01\x02")]
 
@@ -81,7 +81,7 @@ def test_a_body_is_read_in_each_form(webhook: Webhook, kind: str, body: bytes) -
     "path",
     ["/sbd", "/sbd?x=1", "/sbd?", "http://127.0.0.1:99/sbd", "HTTPS://relay.invalid/sbd?a=b"],
 )
-def test_the_path_is_read_in_each_form(webhook: Webhook, path: str) -> None:
+def test_the_path_is_read_in_each_form(webhook: WebhookRig, path: str) -> None:
     assert webhook.ask(b"imei=3001&data=0102", path=path) == 200
     assert webhook.ask(b"", path=path.replace("sbd", "metrics"), method="GET") == 200
     assert webhook.ask(b"imei=3001&data=0102", path=path.replace("sbd", "other")) == 404
@@ -89,7 +89,7 @@ def test_the_path_is_read_in_each_form(webhook: Webhook, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["http://[/sbd", "//[x/sbd", "*", "?", "/sbd/../sbd"])
-def test_a_path_that_is_none_ends_nothing(webhook: Webhook, path: str) -> None:
+def test_a_path_that_is_none_ends_nothing(webhook: WebhookRig, path: str) -> None:
     assert webhook.ask(b"imei=3001&data=0102", path=path) == 404
     assert webhook.ask(b"", path=path, method="GET") == 404
     assert webhook.received == []
@@ -103,7 +103,9 @@ def test_a_path_that_is_none_ends_nothing(webhook: Webhook, path: str) -> None:
         ("application/json", b'{"imei":"3001","data":null}'),
     ],
 )
-def test_a_mailbox_check_has_no_data_and_is_taken(webhook: Webhook, kind: str, body: bytes) -> None:
+def test_a_mailbox_check_has_no_data_and_is_taken(
+    webhook: WebhookRig, kind: str, body: bytes
+) -> None:
     """A session without a message; a gateway repeats what gets an error."""
     assert webhook.ask(body, kind) == 200
     assert webhook.received == [("3001", b"")]
@@ -124,7 +126,7 @@ def test_a_mailbox_check_is_counted_and_stored_nowhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"imei=3001", b"data=0102", b"imei=&data=", b"imei=3001&data=xy", b"[]", b"{}"]
 )
-def test_a_body_without_the_fields_is_an_error(webhook: Webhook, body: bytes) -> None:
+def test_a_body_without_the_fields_is_an_error(webhook: WebhookRig, body: bytes) -> None:
     assert webhook.ask(body) == 400
     assert webhook.received == []
 
@@ -160,7 +162,7 @@ NOW = int(time.time())
     ],
 )
 def test_the_times_of_a_token_are_kept(claims: dict[str, object], status: int) -> None:
-    webhook = Webhook(WebhookAuth([KEY.public_key()]))
+    webhook = WebhookRig(WebhookAuth([KEY.public_key()]))
     try:
         assert webhook.ask(f"JWT={token(**claims)}".encode()) == status
         assert len(webhook.received) == (status == 200)
