@@ -97,6 +97,10 @@ class Budget:
             self._spent_before_utc = max(0, self._spent_before_utc + cost)
         self.window_spent = max(0, self.window_spent + cost)
 
+    def spend_received(self, cost: int) -> None:
+        """Subtract bytes that came without a session; the alarms keep their reserve."""
+        self.spend(min(cost, max(0, self.limit - self._alarm_reserve - self.spent)))
+
     def new_window(self) -> None:
         """Begin a contact window."""
         self.window_spent = 0

@@ -125,6 +125,7 @@ class SatcomComponent(Component):
 
     def start(self, now: int) -> None:
         """Get the services of other components; set up the pass prediction."""
+        self._check_permit(now)  # before the modem is set up
         service = self.agent.service
         self.spend_guard.set_store(service("satcom_store"))
         self.downlink.connect(service("satcom_store"), service("message"))
@@ -428,8 +429,8 @@ class SatcomComponent(Component):
 
     def _on_received(self, now: int, content: bytes) -> None:
         if self.kind != "sbd":
-            self.budget.spend(self.price.billed_bytes(len(content)))
-        if self._log_sender is not None and content[0] not in (ACK, MESSAGE):
+            self.budget.spend_received(self.price.billed_bytes(len(content)))
+        if self._log_sender is not None and content and content[0] not in (ACK, MESSAGE):
             self._log_sender.on_receipt(content, now)
             return
         message = self.messages.on_datagram(content)

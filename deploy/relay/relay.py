@@ -294,6 +294,9 @@ class Relay:
 
     def _on_gateway_message(self, imei: str, message: bytes) -> bool:
         """Queue a message of a gateway; return whether it is stored."""
+        if not message:
+            self.pipeline.ingest.counts["mailbox_checks"] += 1
+            return True
         unit = self.options.modems.get(imei)
         if unit is None:
             if imei not in self._unknown_modems and len(self._unknown_modems) < _MOST_LINES:

@@ -33,7 +33,8 @@ REGIONS = (
 
 def load_rule(region: str, system: str) -> "tuple[Rule | None, tuple[Polygon, ...]]":
     """Return the radio rule of a system in a region, or None; and the polygons of the region."""
+    from drivers.modems.regions.rule import parse_polygon  # noqa: PLC0415 - only with a modem
+
     module = __import__("drivers.modems.regions." + region, None, None, ("RULES",))
     rules: dict[str, Rule] = module.RULES
-    polygons: tuple[Polygon, ...] = module.POLYGONS
-    return rules.get(system), polygons
+    return rules.get(system), tuple([parse_polygon(text) for text in module.POLYGONS])

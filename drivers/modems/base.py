@@ -40,6 +40,8 @@ _MAX_EVENTS = 64
 _MAX_TIMEOUTS = 3
 _SETUP_PAUSE_US = 5 * SECOND
 _RESPONSE_TIMEOUT_US = 3 * SECOND
+RADIO_ON = b"AT+CFUN=1\r"
+"""In INIT: left out while the radio must be off."""
 
 
 class ModemDriver:
@@ -149,7 +151,7 @@ class AtModem(ModemDriver):
 
     def is_response(self, line: bytes) -> bool:
         """Return True if a line is a complete response."""
-        return line in (b"OK", b"ERROR")
+        return line in (b"OK", b"ERROR") or line.startswith(b"+CME ERROR:")
 
     def on_line(self, line: bytes, now: int) -> None:
         """Handle a line other than OK and ERROR."""
@@ -206,7 +208,8 @@ class AtModem(ModemDriver):
         self._output = []
         self._setup_due = self._poll_due = NEVER
         for text in self.INIT[:-1]:
-            self.queue_command(text, None)
+            if self._radio_on or text != RADIO_ON:
+                self.queue_command(text, None)
         self.queue_command(self.INIT[-1], self._on_set_up)
         self._send_next(now)
 
@@ -247,7 +250,7 @@ class AtModem(ModemDriver):
                     return
             elif kind == "unknown":
                 self.faults += 1
-            elif text in (b"OK", b"ERROR"):
+            elif AtModem.is_response(self, text):
                 self._timeout_count = 0
                 self.finish_command(text == b"OK", now)
             else:

@@ -35,11 +35,11 @@ _SETUP_REQUESTS: "tuple[tuple[str, str, Fields], ...]" = (
     ("GET", "apiVersion", []),
     ("PUT", "apiVersion", []),
     ("PUT", "simConfig", [("interface", "internal")]),
-    ("PUT", "operationalState", [("state", "active")]),
+    ("PUT", "operationalState", []),
     ("GET", "constellationState", []),
 )
 """Verb, target and fields of each request, in their order."""
-
+_STATE_STEP = 3
 
 _PUT_VERSION = b'PUT apiVersion {"active_version": {"major": %d, "minor": %d, "patch": %d}}\r'
 _SET_UP = (200, jspr.ALREADY_SET, jspr.NOT_ALLOWED)
@@ -95,11 +95,13 @@ class ImtDriver(ModemDriver):
             verb, target, fields = _SETUP_REQUESTS[self._step]
             if target == "apiVersion" and verb == "PUT":
                 self._output.append(_PUT_VERSION % self._version)
+            elif target == "operationalState":
+                self._put_state()
             else:
                 self._output.append(jspr.build_request(verb, target, fields))
             self._response_due = now + _RESPONSE_TIMEOUT_US
         else:
-            self._response_due = NEVER
+            self._response_due = self._setup_due = NEVER
             self.ready = True
             self.emit("ready", True)
             self._poll_due = now + POLL_PERIOD
@@ -122,13 +124,16 @@ class ImtDriver(ModemDriver):
     def receive(self, data: bytes, now: int) -> None:
         """Handle received bytes."""
         for code, target, fields in self.reader.feed(data):
+            if code == jspr.UNSOLICITED:  # ends no timeout: it answers no request
+                self._dispatch(target, fields, now)
+                continue
             self._timeout_count = 0
             if code in _SET_UP and not self.ready and self._step < len(_SETUP_REQUESTS):
                 if target == _SETUP_REQUESTS[self._step][1]:
                     self._step += 1
                     self._dispatch(target, fields, now)
                     self._next_step(now)
-            elif code in (200, jspr.UNSOLICITED):
+            elif code == 200:
                 self._response_due = NEVER
                 self._dispatch(target, fields, now)
             else:
@@ -172,11 +177,14 @@ class ImtDriver(ModemDriver):
     def set_radio(self, on: bool, now: int) -> None:
         """Switch the radio on or off (operationalState)."""
         self._radio_on = on
-        if self.ready:
-            state = "active" if on else "inactive"
-            self._output.append(jspr.build_request("PUT", "operationalState", [("state", state)]))
+        if self.ready or self._step > _STATE_STEP:
+            self._put_state()
             if not on:
                 self.emit("service", False)
+
+    def _put_state(self) -> None:
+        state = "active" if self._radio_on else "inactive"
+        self._output.append(jspr.build_request("PUT", "operationalState", [("state", state)]))
 
     def _on_state(self, fields: "dict[str, Any]", now: int) -> None:
         """Set up a restarted modem again: its state is inactive."""

@@ -6,7 +6,7 @@ service, so that the agent need not wait for the back-off of TCP. Commands: see
 `protocols.modem.ntn`.
 """
 
-from drivers.modems.base import AtModem
+from drivers.modems.base import RADIO_ON, AtModem
 from protocols.modem import ntn
 from protocols.time_units import SECOND
 
@@ -20,7 +20,7 @@ _POLL_PERIOD_US = 2 * SECOND
 class IpDriver(AtModem):
     """One modem. +CEREG codes report changes immediately; a poll every 2 s finds missed ones."""
 
-    INIT = (b"AT\r", b"ATE0\r", b"AT+CFUN=1\r", b"AT+CEREG=2\r")
+    INIT = (b"AT\r", b"ATE0\r", RADIO_ON, b"AT+CEREG=2\r")
 
     def __init__(self, port: int, settings: "dict[str, Any]") -> None:
         AtModem.__init__(self, port, settings)
@@ -28,7 +28,7 @@ class IpDriver(AtModem):
 
     def is_response(self, line: bytes) -> bool:
         """Return True if a line is a complete response."""
-        return line in (b"OK", b"ERROR") or (
+        return AtModem.is_response(self, line) or (
             ntn.parse_registration(line) is not None or ntn.parse_bars(line) is not None
         )
 
@@ -57,7 +57,7 @@ class IpDriver(AtModem):
         if not on:
             self._set_registered(False)
         if self.ready:
-            self.queue_command(b"AT+CFUN=1\r" if on else b"AT+CFUN=0\r")
+            self.queue_command(RADIO_ON if on else b"AT+CFUN=0\r")
             self._send_next(now)
 
     def on_lost(self, now: int) -> None:

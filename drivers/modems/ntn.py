@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A 3GPP NTN modem (NB-IoT by satellite): datagrams by NIDD, or by UDP if `address` is set.
 
-The modem is usable if it is registered. OK after a datagram means that the network accepted it. The
-relay has it only after its own acknowledgement. Sources: see `protocols.modem.ntn`.
+The modem is usable if it is registered, and after it has reported its band: the radio rule can bar
+it. A modem that answers ERROR reports none. OK after a datagram means that the network accepted it.
+The relay has it only after its own acknowledgement. Sources: see `protocols.modem.ntn`.
 """
 
-from drivers.modems.base import POLL_PERIOD, AtModem
+from drivers.modems.base import POLL_PERIOD, RADIO_ON, AtModem
 from protocols.modem import ntn, sbd
 from protocols.time_units import SECOND
 
@@ -20,7 +21,7 @@ class NtnDriver(AtModem):
     """One modem; `settings["address"]`, HOST:PORT, selects UDP."""
 
     max_bytes = ntn.MAX_BYTES
-    INIT = (b"AT\r", b"ATE0\r", b"AT+CFUN=1\r", b"AT+CPSMS=0\r", b"AT+CEREG=2\r")
+    INIT = (b"AT\r", b"ATE0\r", RADIO_ON, b"AT+CPSMS=0\r", b"AT+CEREG=2\r")
     URCS = ((b"+CRTDCP:", False), (b"+QIURC:", False), (b"+QIOPEN:", False))
 
     def __init__(self, port: int, settings: "dict[str, Any]") -> None:
@@ -28,13 +29,15 @@ class NtnDriver(AtModem):
         self.registered = False
         self._tag = 0
         self._socket_open = False
+        self._attached = False
+        """Registered, but the band is perhaps not known yet."""
         self._band_known = False
         self._address = str(settings.get("address", ""))
 
     def is_response(self, line: bytes) -> bool:
         """Return True if a line is a complete response."""
         return (
-            line in (b"OK", b"ERROR")
+            AtModem.is_response(self, line)
             or (line.startswith(b"+CEREG:") and ntn.parse_registration(line) is not None)
             or (line.startswith(b"+CSQ:") and ntn.parse_bars(line) is not None)
             or line.startswith(b"+QNWINFO:")
@@ -44,7 +47,7 @@ class NtnDriver(AtModem):
     def on_urc(self, text: bytes, now: int) -> None:
         """Handle a datagram, or a change of the socket."""
         content = ntn.parse_received(text)
-        if content is not None:
+        if content:
             self.emit("received", content)
         elif text.startswith(b"+QIOPEN:"):
             self._socket_open = text.split(b",")[-1].strip() == b"0"
@@ -55,25 +58,42 @@ class NtnDriver(AtModem):
         """Handle registration, signal and band."""
         if line.startswith(b"+QNWINFO:"):
             band = ntn.parse_band(line)
-            self._band_known = True
             if band is not None:
+                self._band_known = True
                 self.emit("radio", band[0], band[1], None)
         elif line.startswith(b"+CEREG:"):
             is_registered = ntn.parse_registration(line) in ntn.REGISTERED
-            if is_registered != self.registered:
-                self.registered = is_registered
-                self._band_known = False
-                self.emit("service", is_registered)
+            if not is_registered:
+                self._lose_network()
+            elif not self._attached:
+                self._attached = True
+                self._query_band()
         elif line.startswith(b"+CSQ:"):
             self.emit("signal", ntn.parse_bars(line) or 0)
+
+    def _query_band(self) -> None:
+        self._band_known = False
+        self.queue_command(b"AT+QNWINFO\r", self._on_band)
+
+    def _on_band(self, succeeded: bool, now: int) -> None:
+        has_no_word = not succeeded and not self._timeout_count
+        if self._attached and not self.registered and (self._band_known or has_no_word):
+            self.registered = True
+            self.emit("service", True)
+
+    def _lose_network(self) -> None:
+        self._attached = False
+        if self.registered:
+            self.registered = self._socket_open = False
+            self.emit("service", False)
 
     def poll(self, now: int) -> int:
         """Query registration and signal; open the socket."""
         if not self.busy and self._radio_on:
             self.queue_command(b"AT+CEREG?\r")
             self.queue_command(b"AT+CSQ\r")
-            if self.registered and not self._band_known:
-                self.queue_command(b"AT+QNWINFO\r")
+            if self._attached and not self.registered:
+                self._query_band()
             if self._address and self.registered and not self._socket_open:
                 host, _, port = self._address.rpartition(":")
                 self.queue_command(b'AT+QIOPEN=1,0,"UDP","%s",%d\r' % (host.encode(), int(port)))
@@ -82,19 +102,15 @@ class NtnDriver(AtModem):
     def set_radio(self, on: bool, now: int) -> None:
         """Switch the radio on or off (+CFUN)."""
         self._radio_on = on
-        if not on and self.registered:
-            self.registered = self._socket_open = False
-            self.emit("service", False)
+        if not on:
+            self._lose_network()
         if self.ready and not self.busy:
-            self.queue_command(b"AT+CFUN=1\r" if on else b"AT+CFUN=0\r")
+            self.queue_command(RADIO_ON if on else b"AT+CFUN=0\r")
             self._send_next(now)
 
     def on_lost(self, now: int) -> None:
         """Clear the registration and the socket."""
-        self._socket_open = False
-        if self.registered:
-            self.registered = False
-            self.emit("service", False)
+        self._lose_network()
         if self.busy:
             self._finish_send(False, now)
 

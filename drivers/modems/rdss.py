@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _RESPONSE_TIMEOUT_US = 5 * SECOND
 _DEFAULT_INTERVAL_US = 60 * SECOND
+_MAX_WAIT_S = 3_600
+"""The terminal can be wrong about the time until the next message."""
 _MAX_LINE = 2048
 
 
@@ -80,7 +82,7 @@ class RdssDriver(ModemDriver):
         feedback = rdss.parse_feedback(fields)
         if feedback is not None and self.busy:
             self._next_send_at = now + max(
-                feedback[1] * SECOND, self._interval_us if feedback[0] else 0
+                min(feedback[1], _MAX_WAIT_S) * SECOND, self._interval_us if feedback[0] else 0
             )
             outcome, reason = (sbd.SENT, "") if feedback[0] else (sbd.WAIT, "too often")
             self._finish_send(feedback[0], outcome, reason, feedback[0])
@@ -90,8 +92,8 @@ class RdssDriver(ModemDriver):
             self.emit("received", content)
 
     def _on_identity(self, fields: "list[bytes]") -> None:
-        if fields[4].isdigit() and len(fields[4]) < 6:
-            self._interval_us = int(fields[4]) * SECOND
+        if fields[4].isdigit():
+            self._interval_us = min(int(fields[4]), _MAX_WAIT_S) * SECOND
         if not self.ready:
             self.ready = True
             self.emit("ready", True)

@@ -215,7 +215,7 @@ class SbdDriver(AtModem):
         outcome, reason = sbd.interpret_status(result[0])
         self.emit("waiting", min(max(0, result[5]), 99))
         if result[2] == 1:
-            self.emit("downlink", result[4])
+            self.emit("downlink", min(max(0, result[4]), sbd.MAX_MT_BYTES))
         if outcome == sbd.SENT and not self._fetching:
             number, self._last_number = self._last_number, result[1]
             if number != result[1]:

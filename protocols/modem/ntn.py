@@ -68,10 +68,11 @@ _BANDS = {254: (1_610_000, 1_626_500), 255: (1_626_500, 1_660_500), 256: (1_980_
 
 
 def parse_band(line: bytes) -> "tuple[int, int] | None":
-    """Parse the band of +QNWINFO: the uplink in kHz; None for an unknown band.
+    """Parse the band of +QNWINFO: the uplink in kHz; 0 and 0: not an NTN band; None: no network.
 
     Example: +QNWINFO: "NBIoT","90198","NB BAND 255",7697. Source: Quectel BG95 AT commands.
     """
-    at = line.find(b"BAND ")
-    digits = line[at + 5 :].split(b'"')[0].strip() if at >= 0 else b""
-    return _BANDS.get(int(digits)) if digits.isdigit() and len(digits) < 6 else None
+    if b'"' not in line:
+        return None  # "No Service"
+    digits = line.split(b"BAND ")[-1].split(b'"')[0]
+    return _BANDS.get(int(digits) if digits.isdigit() and len(digits) < 6 else 0, (0, 0))

@@ -3,8 +3,9 @@
 
 Not a general server: bodies of at most 256 KiB, one thread for each of at most 64 connections. The
 webhook accepts the requests of the gateways of RockBLOCK and Cloudloop: a form or a JSON object
-with `imei` and `data` (hexadecimal). `webhook_auth` checks who sends them. It responds only after
-the message is stored, so a gateway repeats a message that is not stored.
+with `imei` and `data` (hexadecimal). `data` is empty for a session without a message (a mailbox
+check). `webhook_auth` checks who sends them. It responds only after the message is stored, so a
+gateway repeats a message that is not stored.
 """
 
 import json
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from deploy.errors import DeployError
 from deploy.relay.intake.late_server import LateServer
@@ -29,7 +30,7 @@ from deploy.relay.terminal_text import report
 _MAX_BODY_BYTES = 1 << 18
 _MAX_CONNECTIONS = 64
 OnMessage = Callable[[str, bytes], bool]
-"""(imei, message) -> whether the message is stored."""
+"""(imei, message) -> whether the message is stored. An empty message is a mailbox check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,34 @@ def is_imei(text: str) -> bool:
 
 def _parse_fields(content_type: str, body: bytes) -> dict[str, str]:
     """Return the fields of a form or of a JSON object. Raises ValueError."""
-    if "json" in content_type:
-        document = json.loads(body)
+    text = body.decode("utf-8-sig" if _is_utf8(body) else "latin-1").strip()
+    if content_type.endswith("json") or text.startswith("{"):
+        document = json.loads(text)
         if not isinstance(document, dict):
             raise ValueError("no object")
-        return {str(name): str(value) for name, value in document.items()}
-    return {name: values[0] for name, values in parse_qs(body.decode("ascii")).items()}
+        return {str(name): _field_text(value) for name, value in document.items()}
+    return {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _field_text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _path(target: str) -> tuple[str, str]:
+    """Return path and query of the target of a request, which can be an absolute URI."""
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "", ""
+    return parts.path, parts.query
 
 
 def _receive(
@@ -70,15 +93,14 @@ def _receive(
     if settings.webhook is None:
         return 403, "this relay takes no messages from a gateway\n"
     try:
-        parts = settings.webhook.message(
-            _parse_fields(headers.get("Content-Type", ""), body), authorization
-        )
+        fields = _parse_fields(headers.get_content_type(), body)
+        parts = settings.webhook.message(fields, authorization)
         if parts is None:
             return 401, "the request is not authentic\n"
         imei, data = parts[0], bytes.fromhex(parts[1])
     except (ValueError, RecursionError):
         return 400, "imei and data (hexadecimal) are needed\n"
-    if not is_imei(imei) or not data:
+    if not is_imei(imei):
         return 400, "imei and data (hexadecimal) are needed\n"
     return (200, "kept\n") if on_message(imei, data) else (503, "again\n")
 
@@ -92,7 +114,7 @@ def _make_handler(
         timeout = 10
 
         def do_GET(self) -> None:
-            path, _, query = self.path.partition("?")
+            path, query = _path(self.path)
             page = pages.get(path)
             authorization = self.headers.get("Authorization", "")
             if settings.token and not is_bearer(authorization, settings.token):
@@ -109,8 +131,11 @@ def _make_handler(
                 return
             length = self.headers.get("Content-Length", "")
             is_number = length.isdecimal() and len(length) < 10
-            if self.path != "/sbd" or not is_number or int(length) > _MAX_BODY_BYTES:
-                self._answer(413 if self.path == "/sbd" else 404, "", "text/plain")
+            if _path(self.path)[0] != "/sbd":
+                self._answer(404, "", "text/plain")
+                return
+            if not is_number or int(length) > _MAX_BODY_BYTES:
+                self._answer(413, "", "text/plain")
                 return
             body = self.rfile.read(int(length))
             if len(body) < int(length):  # the connection has ended

@@ -69,6 +69,7 @@ class Ingest:
             "bad_messages": 0,
             "bad_names": 0,
             "unknown_modems": 0,
+            "mailbox_checks": 0,
             "throttled": 0,
             "records": 0,
             "duplicates": 0,

@@ -4,7 +4,7 @@
 Does not connect to a gateway and does not define the format; see `protocols.datagram`. A datagram
 holds a telemetry message of the log, or alarms, or a row of all readings. Alarms and rows have no
 record in a log; they become notes. A datagram with the same number and the same content as an
-earlier one is acknowledged and discarded.
+earlier one is acknowledged and discarded; see `records.datagram_numbers`.
 """
 
 import json
@@ -59,13 +59,19 @@ def decode_datagram(database: RelayDatabase, unit: str, message: bytes) -> Decod
     decoded = DecodedDatagram(fragment.number)
     if content[:1] in (bytes([telemetry_message.PACK]), bytes([telemetry_message.FRAGMENT])):
         decoded.telemetry = content
-    elif database.datagram_seen(unit, fragment.number, content):
-        decoded.notes = [
-            _note_json(note, fragment.number) for note in _decode_notes(fragment.kind, content)
-        ]
+        return decoded
+    notes = _decode_notes(fragment.kind, content)
+    if database.is_new_datagram(unit, fragment.number, content, _latest_utc(notes)):
+        decoded.notes = [_note_json(note, fragment.number) for note in notes]
     else:
         decoded.is_duplicate = True
     return decoded
+
+
+def _latest_utc(notes: list[dict[str, object]]) -> int:
+    """Return the latest UTC of notes, s; 0: none has one."""
+    times = [note.get("utc_s") for note in notes]
+    return max([seconds for seconds in times if isinstance(seconds, int)], default=0)
 
 
 def _note_json(note: dict[str, object], number: int) -> bytes:

@@ -3,14 +3,16 @@
 
 Does not parse messages; see `http_server`. The gateways of RockBLOCK sign each request: the
 parameter `JWT` is a JSON Web Token (RFC 7519, RS256) with the fields of the message as claims. The
-message is taken from the signed claims only. A signed request that is sent again is harmless: the
-datagram has a number. SOURCE: Ground Control, "Receiving MO messages via HTTP Webhook", with the
-public key of the provider.
+message is taken from the signed claims only. `exp` and `nbf` count if the provider sends them, with
+two minutes for clocks that differ. A signed request that is sent again is harmless: the relay knows
+number and content of each datagram. SOURCE: Ground Control, "Receiving MO messages via HTTP
+Webhook", with the public key of the provider.
 """
 
 import base64
 import hmac
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from deploy.errors import DeployError
+
+_LEEWAY_S = 120
 
 
 class WebhookAuth:
@@ -36,15 +40,11 @@ class WebhookAuth:
     def message(self, fields: dict[str, str], authorization: str) -> tuple[str, str] | None:
         """Return IMEI and hexadecimal data of an authentic request; None: it is not authentic."""
         if self._token and is_bearer(authorization, self._token):
-            return fields.get("imei", ""), fields.get("data", "")
+            return _message(fields)
         if self._keys:
             claims = self._claims(fields.get("JWT", ""))
-            if claims is None:
-                return None
-            return str(claims.get("imei", "")), str(claims.get("data", ""))
-        if self._token:
-            return None
-        return fields.get("imei", ""), fields.get("data", "")
+            return None if claims is None else _message(claims)
+        return None if self._token else _message(fields)
 
     def _claims(self, text: str) -> dict[str, Any] | None:
         """Return the claims of a token that one of the keys has signed."""
@@ -61,8 +61,24 @@ class WebhookAuth:
                 key.verify(signature, ".".join(parts[:2]).encode(), PKCS1v15(), SHA256())
             except InvalidSignature:
                 continue
-            return claims if isinstance(claims, dict) else None
+            return claims if isinstance(claims, dict) and _is_current(claims) else None
         return None
+
+
+def _message(fields: dict[str, Any]) -> tuple[str, str]:
+    """Return IMEI and data of a request. Raises ValueError if it has no field `data`."""
+    if "data" not in fields:
+        raise ValueError("no data")
+    return str(fields.get("imei", "")), str(fields["data"] or "")
+
+
+def _is_current(claims: dict[str, Any]) -> bool:
+    """Return whether a token can be used now. A time that is no number is never now."""
+    now = time.time()
+    times = [claims.get("exp", now), claims.get("nbf", now)]
+    if not all(type(value) in (int, float) for value in times):
+        return False
+    return bool(times[1] - _LEEWAY_S <= now < times[0] + _LEEWAY_S)
 
 
 def _decode_base64(text: str) -> bytes:

@@ -11,7 +11,6 @@ Several threads of a relay can use one object. Does not decode. The quarantine i
 `quarantine.QuarantineTable`.
 """
 
-import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -19,11 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deploy.relay.records.datagram_numbers import DatagramNumbers
 from deploy.relay.records.row_limits import RowLimits
 from deploy.relay.records.tables import first_row, is_empty, is_store, migrate
 
-_MAX_DATAGRAMS = 4096
-"""Numbers of datagrams that are stored for each unit."""
 MAX_COUNT = 4096
 """Records that an entry can have; a merged block has at most as many rows."""
 MOST_BYTES = 16 << 20
@@ -87,6 +85,7 @@ class RelayDatabase:
         self._lock = threading.RLock()
         self._schemas: dict[tuple[str, bytes], bytes] = {}
         self._row_limits = RowLimits(self)
+        self._datagrams = DatagramNumbers(self)
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
             if not (is_empty(self._db) or is_store(self._db)):
@@ -383,23 +382,12 @@ class RelayDatabase:
         )
         return b"".join(bytes(row[0]) for row in rows)
 
-    def datagram_seen(self, unit: str, number: int, content: bytes) -> bool:
+    def is_new_datagram(self, unit: str, number: int, content: bytes, utc_s: int = 0) -> bool:
         """Store that a datagram was received; return False for a duplicate. Needs a transaction.
 
-        The content counts too: a modem with a new store starts again with the first number.
+        `utc_s`: UTC of its content, 0: unknown.
         """
-        digest = hashlib.sha256(content).digest()[:8]
-        rows = self.query("SELECT digest FROM datagram WHERE unit=? AND number=?", unit, number)
-        if rows and bytes(rows[0][0]) == digest:
-            return False
-        self.execute("INSERT OR REPLACE INTO datagram VALUES (?,?,?)", unit, number, digest)
-        self._row_limits.added("datagram", unit, number)
-        oldest_kept = number - _MAX_DATAGRAMS
-        self.execute(
-            "DELETE FROM datagram WHERE unit=? AND number BETWEEN ? AND ?",
-            *(unit, oldest_kept - _MAX_DATAGRAMS, oldest_kept),
-        )
-        return True
+        return self._datagrams.is_new(unit, number, content, utc_s)
 
     # Texts of the outputs.
 

@@ -9,15 +9,13 @@ that it sends again can be stored again, and its receivers recognise that.
 
 from typing import Protocol
 
-MOST = {"received": 20_000, "run_clock": 5_000, "datagram": 8_192}
+MOST = {"received": 20_000, "run_clock": 5_000}
 """Rows of a unit, by table."""
 _PRUNE = {
     "received": "DELETE FROM received WHERE (unit, generation, class, first) IN (SELECT unit,"
     " generation, class, first FROM received WHERE unit=? ORDER BY generation=?, first LIMIT ?)",
     "run_clock": "DELETE FROM run_clock WHERE (unit, generation, run) IN (SELECT unit, generation,"
     " run FROM run_clock WHERE unit=? ORDER BY generation=?, run LIMIT ?)",
-    "datagram": "DELETE FROM datagram WHERE (unit, number) IN (SELECT unit, number FROM datagram"
-    " WHERE unit=? ORDER BY ABS(number-?) DESC LIMIT ?)",
 }
 _MAX_COUNTED = 200_000
 
@@ -47,7 +45,7 @@ class RowLimits:
         self._pruned.clear()
 
     def added(self, table: str, unit: str, newest: object, count: int = 1) -> None:
-        """A unit has `count` more rows. `newest`: its generation, or the number of its datagram."""
+        """A unit has `count` more rows. `newest`: its generation."""
         key = (table, unit)
         known = self._counts.get(key)
         total = self._count(table, unit) if known is None else known + count

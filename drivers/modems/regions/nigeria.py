@@ -1,30 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Radio rules of Nigeria (authority: NCC). To be verified by the operator."""
 
-from drivers.modems.regions.rule import KA, KU, L_NTN, L_RDSS, L_SBD, S_NTN, Rule
+from drivers.modems.regions.rule import NO_RDSS, make_rules
 
 AUTHORITY = "NCC"
 VERIFIED = False
-_SOURCE = "general knowledge and ITU-R allocations; ask NCC"
-_DATE = "2026-11"
-
-_NO_RDSS = "BeiDou RDSS serves 80 to 140 degrees East"
 
 POLYGONS = (
     (
-        (630, 270), (900, 270), (1170, 360), (1300, 410), (1390, 540), (1310, 780),
-        (1290, 960), (1340, 1070), (1320, 1260), (1370, 1360), (1260, 1420), (1000, 1320),
-        (730, 1170), (650, 1010), (470, 860), (420, 700), (430, 590), (620, 430),
+        "662 273 244 4 4 31 36 5 34 19 15 27 32 -2 33 27 51 -12 33 -25 32 20 8 -6 68 3 48 45 "
+        "47 4 22 38 5 72 14 29 -20 71 -68 71 35 88 -5 29 -38 57 -12 91 35 34 23 75 -2 76 "
+        "-30 103 18 9 25 28 21 77 -62 45 -69 12 -15 37 -7 12 -66 -6 -27 -45 4 -18 -26 -23 "
+        "-87 -32 -10 -20 -51 -3 -16 -35 -62 -8 -37 -54 -41 -3 -72 -46 -16 14 -22 -32 -27 -5 "
+        "-17 -16 -1 -23 31 -8 39 -46 -10 -4 -16 -4 1 -29 13 -7 -21 -35 -27 -10 -70 -85 -67 -4 "
+        "-73 -41 -31 -227 43 -65 149 -84 18 -192"
     ),
-)  # fmt: skip
+)
 
-RULES = {
-    "sbd": Rule(L_SBD, 1_600, True, "", _SOURCE, _DATE),
-    "imt": Rule(L_SBD, 1_600, True, "", _SOURCE, _DATE),
-    "certus": Rule(L_SBD, 9_000, True, "", _SOURCE, _DATE),
-    "ntn_l": Rule(L_NTN, 200, True, "", _SOURCE, _DATE),
-    "ntn_s": Rule(S_NTN, 200, True, "", _SOURCE, _DATE),
-    "rdss": Rule(L_RDSS, 10_000, True, _NO_RDSS, _SOURCE, _DATE),
-    "ku": Rule(KU, 6_000_000, True, "", _SOURCE, _DATE),
-    "ka": Rule(KA, 20_000_000, True, "", _SOURCE, _DATE),
-}
+RULES = make_rules("general knowledge and ITU-R allocations; ask " + AUTHORITY, "2026-11", NO_RDSS)

@@ -1,33 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Radio rules of Oman (authority: TRA). To be verified by the operator."""
 
-from drivers.modems.regions.rule import KA, KU, L_NTN, L_RDSS, L_SBD, S_NTN, Rule
+from drivers.modems.regions.rule import NO_RDSS, make_rules
 
 AUTHORITY = "TRA"
 VERIFIED = False
-_SOURCE = "general knowledge and ITU-R allocations; ask TRA"
-_DATE = "2026-11"
-
-_NO_RDSS = "BeiDou RDSS serves 80 to 140 degrees East"
 
 POLYGONS = (
     (
-        (1660, 5280), (1710, 5480), (1780, 5640), (1920, 5780), (2060, 5880), (2250, 6000),
-        (2370, 5890), (2400, 5720), (2480, 5650), (2410, 5590), (2270, 5530), (2250, 5510),
-        (2000, 5500), (1900, 5200),
+        "2387 5554 9 -8 12 54 14 -7 1 -17 66 4 7 20 -9 -4 -14 16 29 42 -108 114 -28 119 "
+        "-114 112 -197 -88 -52 -38 14 -73 -121 -1 -117 -163 -8 -80 -83 -46 -36 -192 18 6 -6 -15 "
+        "66 -37 170 -74 100 300 198 66 72 -45 32 0"
     ),
-    (
-        (2560, 5610), (2650, 5610), (2650, 5660), (2560, 5640),
-    ),
-)  # fmt: skip
+    "2634 5606 16 49 -32 9 -49 -17 7 -17 -14 -9 20 -7 40 3 -12 -25",
+    "2531 5623 -1 8 0 4 -3 0 -6 -12",
+)
 
-RULES = {
-    "sbd": Rule(L_SBD, 1_600, True, "", _SOURCE, _DATE),
-    "imt": Rule(L_SBD, 1_600, True, "", _SOURCE, _DATE),
-    "certus": Rule(L_SBD, 9_000, True, "", _SOURCE, _DATE),
-    "ntn_l": Rule(L_NTN, 200, True, "", _SOURCE, _DATE),
-    "ntn_s": Rule(S_NTN, 200, True, "", _SOURCE, _DATE),
-    "rdss": Rule(L_RDSS, 10_000, True, _NO_RDSS, _SOURCE, _DATE),
-    "ku": Rule(KU, 6_000_000, True, "", _SOURCE, _DATE),
-    "ka": Rule(KA, 20_000_000, True, "", _SOURCE, _DATE),
-}
+RULES = make_rules("general knowledge and ITU-R allocations; ask " + AUTHORITY, "2026-11", NO_RDSS)

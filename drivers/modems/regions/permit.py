@@ -78,6 +78,7 @@ class Permit:
         """Take the band and the power that the modem reports."""
         if self._rule is not None:
             self._radio = self._rule.barred_radio(low_khz, high_khz, power_mw)
+            self.evaluate(now)  # before the first message
 
     def evaluate(self, now: int) -> str:
         """Return why nothing must be transmitted, with the name of the rule; empty if allowed."""

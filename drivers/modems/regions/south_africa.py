@@ -1,32 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Radio rules of South Africa (authority: ICASA). To be verified by the operator."""
 
-from drivers.modems.regions.rule import KA, KU, L_NTN, L_RDSS, L_SBD, S_NTN, Rule
+from drivers.modems.regions.rule import NO_RDSS, make_rules
 
 AUTHORITY = "ICASA"
 VERIFIED = False
-_SOURCE = "general knowledge and ITU-R allocations; ask ICASA"
-_DATE = "2026-11"
-
-_NO_RDSS = "BeiDou RDSS serves 80 to 140 degrees East"
 
 POLYGONS = (
     (
-        (-2210, 2940), (-2230, 3130), (-2550, 3200), (-2590, 3130), (-2730, 3190),
-        (-2680, 3290), (-2880, 3260), (-3080, 3060), (-3320, 2820), (-3410, 2570),
-        (-3430, 2300), (-3490, 2000), (-3440, 1820), (-3160, 1800), (-2860, 1630),
-        (-2810, 1740), (-2900, 1900), (-2840, 2000), (-2480, 2000), (-2680, 2070),
-        (-2570, 2300), (-2560, 2570), (-2460, 2660),
+        "-2860 1646 57 62 -20 27 -47 5 -20 77 6 58 -12 37 44 46 10 40 367 0 -28 38 -86 44 -24 4 "
+        "-36 -24 -40 9 9 22 -6 75 84 100 54 18 22 43 -2 0 0 18 -35 47 -19 75 11 79 9 13 60 25 "
+        "13 4 14 -1 14 58 34 39 75 29 30 62 62 55 15 61 23 13 5 49 3 25 -20 52 -2 96 -110 27 "
+        "-96 46 -154 -4 20 -64 -15 -19 -30 -15 -19 -17 -41 0 -40 36 -10 37 -1 35 0 2 1 0 -1 7 "
+        "51 2 -7 107 -29 -6 -146 -48 -270 -233 -134 -152 -109 -174 -59 -208 20 -224 -82 -259 "
+        "51 -167"
     ),
-)  # fmt: skip
+    (
+        "-2888 2789 -15 -25 -45 -29 -15 -31 -68 33 -29 37 -6 34 36 12 16 18 1 32 22 45 22 -1 "
+        "26 26 34 -9 52 -68"
+    ),
+)
 
-RULES = {
-    "sbd": Rule(L_SBD, 1_600, True, "", _SOURCE, _DATE),
-    "imt": Rule(L_SBD, 1_600, True, "", _SOURCE, _DATE),
-    "certus": Rule(L_SBD, 9_000, True, "", _SOURCE, _DATE),
-    "ntn_l": Rule(L_NTN, 200, True, "", _SOURCE, _DATE),
-    "ntn_s": Rule(S_NTN, 200, True, "", _SOURCE, _DATE),
-    "rdss": Rule(L_RDSS, 10_000, True, _NO_RDSS, _SOURCE, _DATE),
-    "ku": Rule(KU, 6_000_000, True, "", _SOURCE, _DATE),
-    "ka": Rule(KA, 20_000_000, True, "", _SOURCE, _DATE),
-}
+RULES = make_rules("general knowledge and ITU-R allocations; ask " + AUTHORITY, "2026-11", NO_RDSS)

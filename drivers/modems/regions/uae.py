@@ -1,30 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Radio rules of the United Arab Emirates (authority: TDRA). To be verified by the operator."""
 
-from drivers.modems.regions.rule import KA, KU, L_NTN, L_RDSS, L_SBD, S_NTN, Rule
+from drivers.modems.regions.rule import NO_RDSS, make_rules
 
 AUTHORITY = "TDRA"
 VERIFIED = False
-_SOURCE = "general knowledge and ITU-R allocations; ask TDRA"
-_DATE = "2026-11"
-
-_NO_RDSS = "BeiDou RDSS serves 80 to 140 degrees East"
 
 POLYGONS = (
     (
-        (2420, 5150), (2460, 5220), (2460, 5380), (2540, 5490), (2610, 5590), (2620, 5620),
-        (2570, 5650), (2490, 5660), (2480, 5610), (2400, 5580), (2270, 5520), (2260, 5260),
-        (2310, 5160),
+        "2385 5555 -73 -32 -42 -4 -8 -7 32 -256 116 -98 43 7 -31 75 25 -28 21 25 -30 159 "
+        "172 196 -22 8 16 6 3 10 -41 0 -4 5 2 8 -14 8 16 12 -64 5 26 -16 -30 0 -25 -26 2 -9 "
+        "10 -7 1 7 10 -3 1 -10 -8 -10 -25 2 -8 -6 -17 5 -16 -5 -1 17 -14 7 -12 -54"
     ),
-)  # fmt: skip
+    "2530 5631 1 -8 -8 -2 4 13 2 1",
+    "2525 5275 0 25 -35 30 -15 -30 30 -35",
+)
 
-RULES = {
-    "sbd": Rule(L_SBD, 1_600, True, "", _SOURCE, _DATE),
-    "imt": Rule(L_SBD, 1_600, True, "", _SOURCE, _DATE),
-    "certus": Rule(L_SBD, 9_000, True, "", _SOURCE, _DATE),
-    "ntn_l": Rule(L_NTN, 200, True, "", _SOURCE, _DATE),
-    "ntn_s": Rule(S_NTN, 200, True, "", _SOURCE, _DATE),
-    "rdss": Rule(L_RDSS, 10_000, True, _NO_RDSS, _SOURCE, _DATE),
-    "ku": Rule(KU, 6_000_000, True, "", _SOURCE, _DATE),
-    "ka": Rule(KA, 20_000_000, True, "", _SOURCE, _DATE),
-}
+RULES = make_rules("general knowledge and ITU-R allocations; ask " + AUTHORITY, "2026-11", NO_RDSS)

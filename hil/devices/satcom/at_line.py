@@ -5,7 +5,8 @@ Source: ISU AT Command Reference (MAN0009), section 3: command entry. A line is 
 mixed) and a body of at most 128 characters. Basic commands have a letter, perhaps with one of the
 prefixes `&`, `%` or `*`, and a decimal number; without the number it is 0. Extended commands begin
 with `+` or `-` and end at `;` or at the end of the line. Commands follow each other with or without
-spaces. Does not execute commands; see `sbd_modem`.
+spaces. The text of +SBDWT is all that follows, as it is. Does not execute commands; see
+`sbd_modem`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-MAX_LINE = 128
+MAX_BODY = 128
 _BASIC = re.compile(r"([A-Z]|[&%*][A-Z])(\d*)")
 _REGISTER = re.compile(r"(S)(\d{1,3}(?:\?|=\d{1,3}))")
 _EXTENDED = re.compile(r"([+-][A-Z]+[A-Z0-9]*?)(\d?)(\?|=\?|=[^;]*)?(?:;|$)")
@@ -28,9 +29,9 @@ class LineCommand(NamedTuple):
 
 def split_line(line: str) -> list[LineCommand] | None:
     """Return the commands of a line without its carriage return; None if the line is malformed."""
-    if line[:2] not in ("AT", "at") or len(line) > MAX_LINE:
-        return None
     body = line[2:]
+    if line[:2] not in ("AT", "at") or len(body) > MAX_BODY:
+        return None
     text = re.match(r"\s*\+SBDWT=(.*)", body, re.IGNORECASE | re.DOTALL)
     if text:  # the text goes to the end of the line, as it is
         return [LineCommand("+SBDWT", "=" + text[1])]

@@ -40,8 +40,10 @@ class NtnModem(EmulatedModem):
         self.rejected_sends = 0
         self.reset_next = False
         self.has_ip = has_ip
-        self.band = 255
-        """The NTN band that the modem reports."""
+        self.band_text: str | None = "NB BAND 255"
+        """The band that the modem reports; "none": no service; None: it has no such command."""
+        self.error_text = b"ERROR"
+        """With AT+CMEE=1, the default of some modems: `+CME ERROR: n`."""
         self.sent = 0
 
     def _clear_state(self) -> None:
@@ -76,7 +78,7 @@ class NtnModem(EmulatedModem):
         return [(delay, (b"\r\n" + text + b"\r\n" if text else b"") + b"\r\nOK\r\n")]
 
     def _command(self, line: bytes, now: int) -> Replies:
-        error: Replies = [(5 * MILLISECOND, b"\r\nERROR\r\n")]
+        error: Replies = [(5 * MILLISECOND, b"\r\n" + self.error_text + b"\r\n")]
         if line.startswith((b"AT+CSODCP=", b"AT+QISENDEX=")):
             return self._send_datagram(line, now) or error
         if line.startswith(b"AT+CFUN="):
@@ -90,7 +92,7 @@ class NtnModem(EmulatedModem):
             bars = self.radio.bars(now) if self._radio_on else 0
             return self._ok(b"+CSQ: %d,99" % (6 * bars if bars else 99))
         elif line == b"AT+QNWINFO":
-            return self._ok(b'+QNWINFO: "NBIoT","90198","NB BAND %d",7697' % self.band)
+            return error if self.band_text is None else self._ok(self._network_info(self.band_text))
         elif line.startswith(b"AT+CEREG="):
             self._reports_state = True
         elif line.startswith(b"AT+QIOPEN="):
@@ -102,6 +104,12 @@ class NtnModem(EmulatedModem):
         elif not line.startswith(b"AT"):
             return error if line else []
         return self._ok()
+
+    @staticmethod
+    def _network_info(band: str) -> bytes:
+        if band == "none":
+            return b"+QNWINFO: No Service"
+        return b'+QNWINFO: "NBIoT","90198","%s",7697' % band.encode()
 
     def _registration(self) -> int:
         if self.registered_as is not None:

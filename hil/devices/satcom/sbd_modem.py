@@ -153,7 +153,7 @@ class SbdModem(EmulatedModem):
 
     def _line(self, line: bytes, now: int) -> Replies:
         echo: Replies = [(0, line + b"\r")] if self.settings.active.echo else []
-        text = line.decode("latin-1").strip(" \n")
+        text = line.decode("latin-1").lstrip(" \n")
         if not text:
             return echo
         self._last_line = text

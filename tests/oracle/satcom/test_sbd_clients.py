@@ -162,6 +162,20 @@ def test_transfers_of_script(uart: VirtualUart) -> None:
     assert uart.received == b"\r\n+CSQF:5\r\n\r\nOK\r\n"
 
 
+def test_longest_lines_of_script(uart: VirtualUart) -> None:
+    """A body has 128 characters at most, AT not counted; a text 120, with all its spaces."""
+    uart.ask("ATE0")
+    for text in ("y" * 119, "y" * 120, " a;b  ", "y" * 118 + "  "):
+        assert uart.ask("AT+SBDWT=" + text) == "\r\nOK\r\n"
+        assert uart.ask("AT+SBDRT") == "\r\n+SBDRT:\r\n\r\nOK\r\n"
+        assert f"size = {len(text)}\r" in uart.ask("AT+SBDTC")
+        assert uart.ask("AT+SBDRT") == f"\r\n+SBDRT:\r\n{text}\r\nOK\r\n"
+        uart.ask("AT+SBDD2")
+    assert uart.ask("AT+CSQF" + ";" * 124) == "\r\nERROR\r\n"  # 129
+    for body in ("+CSQF" + ";" * 123, "+CSQF" + ";" * 122):
+        assert uart.ask("AT" + body) == "\r\n+CSQF:5\r\n\r\nOK\r\n"
+
+
 def test_settings_of_script_survive_a_restart(uart: VirtualUart) -> None:
     uart.ask("ATE0&W0")
     uart.device.reset(uart.world.now)

@@ -13,7 +13,7 @@ from deploy.relay.intake import satcom_envelope
 from deploy.relay.intake.satcom_envelope import decode_datagram
 from deploy.relay.limits import UnitLimits
 from deploy.relay.records import database as relay_database
-from deploy.relay.records import row_limits
+from deploy.relay.records import datagram_numbers, row_limits
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.quarantine import LOT
 from protocols import datagram
@@ -35,6 +35,7 @@ _OTHER = "s1/u2"
 def database(monkeypatch: pytest.MonkeyPatch) -> RelayDatabase:
     for table in row_limits.MOST:
         monkeypatch.setitem(row_limits.MOST, table, 100)
+    monkeypatch.setattr(datagram_numbers, "MOST", 100)
     return RelayDatabase(":memory:", "a")
 
 
@@ -71,9 +72,9 @@ def test_numbers_of_datagrams_are_bounded(database: RelayDatabase) -> None:
     draw = random.Random(1)
     with database.transaction():
         for _ in range(500):
-            database.datagram_seen(UNIT, draw.randrange(1 << 24), b"x")
-        assert database.datagram_seen(UNIT, 7, b"x")
-        assert not database.datagram_seen(UNIT, 7, b"x")
+            database.is_new_datagram(UNIT, draw.randrange(1 << 24), b"x", draw.choice((0, 9)))
+        assert database.is_new_datagram(UNIT, 7, b"x")
+        assert not database.is_new_datagram(UNIT, 7, b"x")
     assert _count(database, "datagram") <= 100
     database.close()
 

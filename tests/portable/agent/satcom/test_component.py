@@ -79,6 +79,18 @@ def test_window_budget():
     eq(budget.available(False), 100)
 
 
+def test_bytes_that_came_without_a_session_leave_the_reserve_of_alarms():
+    budget = Budget(1000, 0, 20)
+    budget.spend_received(100)
+    eq(budget.spent, 100)
+    for _ in range(50):
+        budget.spend_received(4_096)
+    eq((budget.available(False), budget.available(True)), (0, 200))
+    budget.spend(150)
+    budget.spend_received(50)
+    eq(budget.available(True), 50)
+
+
 def test_backoff_starts_short():
     backoff = Backoff(7)
     pauses = [backoff.next_pause() for _ in range(8)]
