@@ -184,7 +184,7 @@ class RowPlausibility:
             return
         by_heat, by_model = rise_k - q, rise_k - e * (return_c - fws_supply_c)
         self._update_steady(return_c, r.fws_flow_lpm or 0.0, dt)
-        # After a gap they begin anew: a fault that began in the gap shows no jump.
+        # After a gap they begin again: a fault that began in the gap shows no jump.
         self._related_s += dt
         weight = dt / min(dt + _FILTER_S, self._related_s)
         _follow(self._gross_residuals, by_heat, by_model, weight)
