@@ -16,6 +16,7 @@ from deploy.relay.intake.http_server import HttpSettings, is_imei
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings
+from deploy.relay.mqtt.session_note import end_session
 from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import is_level
 from deploy.relay.outputs.http_client import check_url
@@ -57,6 +58,12 @@ def _make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="check the options, and once the broker, the store and all outputs, then end; exit 2: "
         "not good",
+    )
+    add(
+        "--end-session",
+        action="store_true",
+        help="end the session that the broker keeps for a relay that does not run any more, then "
+        "end",
     )
     add("--group", type=_parse_name, default="relay", help="relays of one group share the load")
     add(
@@ -371,6 +378,7 @@ def parse_options(argv: list[str]) -> RelayOptions:
         ),
         undated_wait_s=arguments.undated_wait,
         is_check=arguments.check,
+        ends_session=arguments.end_session,
     )
 
 
@@ -399,6 +407,15 @@ def _check(options: RelayOptions) -> int:
     return 0
 
 
+def _end_session(options: RelayOptions) -> int:
+    """End the session of a name; say what its file still has."""
+    count = end_session(options)
+    print(f"relay {options.name}: its session at {options.broker.name()} has ended")
+    if count:
+        print(f"{options.store}: {count} records wait for a relay with --name {options.name}")
+    return 0
+
+
 def run(argv: list[str]) -> int:
     """Run a relay until SIGTERM or SIGINT; or a command of the quarantine."""
     if argv[:1] == ["quarantine"]:
@@ -407,6 +424,8 @@ def run(argv: list[str]) -> int:
         options = parse_options(argv)
         if options.is_check:
             return _check(options)
+        if options.ends_session:
+            return _end_session(options)
         relay = _make_relay(options)
     except (DeployError, OSError) as error:
         sys.stderr.write(f"coldloop relay: {error}\n")

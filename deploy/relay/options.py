@@ -18,7 +18,8 @@ class RelayOptions:
     that a receipt waits for; None: those that store. `primary`: the Sparkplug host application to
     wait for. `output_broker`: the broker with the certificate of the outputs; None: `broker`.
     `http`, `gateway`: None turns them off. `shelved`: shelved alarms. `tokens`: the token for the
-    HTTP receiver of an output, by name. `is_check`: only check, see `command`.
+    HTTP receiver of an output, by name. `is_check`: only check, see `command`. `ends_session`: only
+    end the session of `name` at the broker. `sends_receipts`: False for a second group.
     """
 
     broker: BrokerSettings
@@ -42,6 +43,8 @@ class RelayOptions:
     undated_wait_s: float = 3600.0
     optional_backlog: int = 1_000_000
     is_check: bool = False
+    ends_session: bool = False
+    sends_receipts: bool = True
 
     def __post_init__(self) -> None:
         check_required(self.required or set())
