@@ -42,7 +42,7 @@ class PipelineSettings:
     """`keys`: secret of each unit. `required`: outputs that a receipt waits for.
 
     `optional_backlog`: records that another output can be behind. `undated_wait_s`: how long rows
-    wait for a date. `modems`: unit of each IMEI.
+    wait for a date. `modems`: unit of each IMEI. `sends_receipts`: False: another group sends them.
     """
 
     keys: dict[str, bytes] = field(default_factory=dict)
@@ -51,6 +51,7 @@ class PipelineSettings:
     optional_backlog: int = 1_000_000
     undated_wait_s: float = 3600.0
     modems: dict[str, str] = field(default_factory=dict)
+    sends_receipts: bool = True
 
 
 class Pipeline:
@@ -66,7 +67,7 @@ class Pipeline:
             database, self.quarantine, limits, self.budget, settings.undated_wait_s
         )
         self.ingest = Ingest(database, self.quarantine, self.preparer, limits, self.budget)
-        self.receipts = Receipts(settings.keys)
+        self.receipts = Receipts(settings.keys, settings.sends_receipts)
         self.workers: dict[str, OutputWorker] = {}
         self._settings = settings
         self._cache = ItemCache(_MOST_CACHED_VALUES)

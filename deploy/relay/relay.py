@@ -39,13 +39,13 @@ from deploy.relay.mqtt.session_client import (
     Publication,
     make_session_client,
 )
-from deploy.relay.mqtt.session_note import ROOT, SessionNote, session_name, subscriptions
 from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.registry import Outputs, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.name_lock import AbandonedRecords, NameLock, start_error
+from deploy.relay.session_note import ROOT, SessionNote, session_name, subscriptions
 from deploy.relay.terminal_text import report
 
 _TAKEN_OVER = 0x8E
@@ -103,6 +103,7 @@ class Relay:
                 options.optional_backlog,
                 options.undated_wait_s,
                 options.modems,
+                options.sends_receipts,
             ),
         )
         outputs: Outputs | None = None
@@ -155,6 +156,9 @@ class Relay:
 
     def start(self) -> None:
         """Connect, subscribe, serve."""
+        if not self.options.sends_receipts:
+            text = "sends no receipts; another group must send them"
+            report(f"relay {self.options.name}: group {self.options.group}: {text}")
         units = self._units_client
         units.on_connect = self._on_units_connected
         units.on_publication = self._on_publication

@@ -11,12 +11,10 @@ import pytest
 from deploy.errors import DeployError
 from deploy.relay import command
 from deploy.relay.mqtt import session_client
-from deploy.relay.mqtt.broker_client import BrokerSettings
-from deploy.relay.options import RelayOptions
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.relay import Relay
 from protocols.telemetry import receipt
-from tests.deploy.relay.relay_rig import ALARM, bulk, pack
+from tests.deploy.relay.relay_rig import ALARM, UNIT, PipelineRig, bulk, pack
 from tests.deploy.relay.test_relay import TopicListener, wait_until
 from tests.support.programs import running_mosquitto
 
@@ -27,12 +25,18 @@ class Worker:
     """A relay in a thread, with the fleet store."""
 
     def __init__(
-        self, port: int, folder: Path, name: str, group: str = "relay", store: str = "relay"
+        self,
+        port: int,
+        folder: Path,
+        name: str,
+        group: str = "relay",
+        store: str = "relay",
+        *more: str,
     ) -> None:
         path = folder / f"{store}.db"
-        outputs = {"fleet": f"{path}.fleet"}
-        broker = BrokerSettings(("127.0.0.1", port))
-        self.relay = Relay(RelayOptions(broker, path, name, group, outputs=outputs))
+        argv = ["--broker", f"tcp:127.0.0.1:{port}", "--store", str(path), "--name", name]
+        argv += ["--group", group, *(more or ("--receipts", "--fleet", f"{path}.fleet"))]
+        self.relay = Relay(command.parse_options(argv))
         self.relay.start()
         wait_until(self.relay.ready.is_set)
         self.thread = threading.Thread(target=self.relay.run, daemon=True)
@@ -187,3 +191,66 @@ def test_a_name_that_is_not_used_any_more(
         units.wait_for(units.send())
     finally:
         stays.close()
+
+
+def test_a_group_for_alarms_sends_no_receipts(port: int, units: Units, tmp_path: Path) -> None:
+    """Else the units delete what the outputs of the main group never get."""
+    main = Worker(port, tmp_path, "k0")
+    alarms = Worker(port, tmp_path, "a0", "alarms", "alarms", "--alarms", "AL")
+    try:
+        units.wait_for(units.send())
+        main.close()
+        alone = units.send()
+        wait_until(lambda: alarms.received == 2 * UNITS)
+        alarms.close()
+        assert units.receipted(alone) == 0
+        late = units.send()
+        main = Worker(port, tmp_path, "k0")  # the broker has kept its messages
+        units.wait_for(alone)
+        alarms = Worker(port, tmp_path, "a0", "alarms", "alarms", "--alarms", "AL")
+        wait_until(lambda: alarms.received == UNITS)  # of a stop: no unit sends them again
+        units.wait_for(late)
+    finally:
+        main.close()
+        alarms.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ("--group k --fleet F", "--group k: only one group must send receipts"),
+        ("--group k --json out", "--group k: only one group must send receipts"),
+        ("--group k --alarms A --required alarms", "--required: this relay sends no receipts"),
+        ("--no-receipts --json out --required json", "--required: this relay sends no receipts"),
+        ("--no-receipts --json out --gateway http://g", "--gateway: this relay sends no receipts"),
+        ("--no-receipts", "--no-receipts: no output"),
+    ],
+)
+def test_wrong_groups(options: str, text: str) -> None:
+    with pytest.raises(DeployError, match=text):
+        command.parse_options(["--broker", "tcp:h:1", "--store", "s", *options.split()])
+
+
+@pytest.mark.parametrize(
+    ("options", "sends", "outputs"),
+    [
+        ("--alarms A", True, {"alarms", "fleet"}),
+        ("--group k --alarms A", False, {"alarms"}),
+        ("--group k --receipts --alarms A", True, {"alarms", "fleet"}),
+        ("--group k --no-receipts --parquet P", False, {"parquet"}),
+    ],
+)
+def test_which_relay_sends_receipts(options: str, sends: bool, outputs: set[str]) -> None:
+    found = command.parse_options(["--broker", "tcp:h:1", "--store", "s", *options.split()])
+    assert (found.sends_receipts, set(found.outputs)) == (sends, outputs)
+    assert bool(found.required) is sends
+
+
+def test_without_receipts_a_schema_is_requested_all_the_same() -> None:
+    rig = PipelineRig(sends_receipts=False)
+    due = rig.send(pack(bulk(1)))
+    parsed = receipt.parse_receipt(due.receipts[0][1], UNIT, b"")
+    assert (parsed.flags, parsed.ranges) == (receipt.SCHEMA_MISSING, [])
+    assert rig.send(pack(ALARM, bulk(1), bulk(2))).receipts == []
+    assert len(rig.items) == 2
+    rig.close()
