@@ -33,7 +33,7 @@ _MOST_CACHED_VALUES = 2_000_000
 """About 80 MB."""
 _TIDY_S = 1.0
 _LOT_S = 0.1
-_STOP_WAIT_S = 5.0
+_STOP_WAIT_S = 4.0
 """For the acknowledgements of batches in progress, at the end."""
 
 
@@ -203,6 +203,8 @@ class Pipeline:
         if not force and time.monotonic() < self._next_tidy:
             return
         self._next_tidy = time.monotonic() + _TIDY_S
+        for worker in self.workers.values():
+            worker.watch()
         self._has_new = True  # another process can release records of the quarantine
         if self.preparer.release_due() >= LOT and self.undelivered() < LOT:
             self._next_tidy = time.monotonic() + _LOT_S
@@ -239,6 +241,6 @@ class Pipeline:
             counts[f"output_{name}_refused"] = worker.refused
             counts[f"output_{name}_skipped"] = worker.skipped
             counts[f"output_{name}_ignored"] = worker.output.ignored
-            counts[f"output_{name}_failing_now"] = int(worker.failing_since is not None)
+            counts[f"output_{name}_failing_now"] = int(worker.is_failing())
             counts[f"output_{name}_backlog_now"] = max(0, self._prepared_to - worker.position)
         return counts
