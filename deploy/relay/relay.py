@@ -159,6 +159,9 @@ class Relay:
         if not self.options.sends_receipts:
             text = "sends no receipts; another group must send them"
             report(f"relay {self.options.name}: group {self.options.group}: {text}")
+        elif "alarms" in self.options.outputs and self._session.has_others():
+            text = "--alarms has a part of the alarms only; other relays share the messages"
+            report(f"relay {self.options.name}: {text}")
         units = self._units_client
         units.on_connect = self._on_units_connected
         units.on_publication = self._on_publication

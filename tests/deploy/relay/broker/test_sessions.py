@@ -254,3 +254,12 @@ def test_without_receipts_a_schema_is_requested_all_the_same() -> None:
     assert rig.send(pack(ALARM, bulk(1), bulk(2))).receipts == []
     assert len(rig.items) == 2
     rig.close()
+
+
+def test_alarms_beside_other_relays_of_the_group(
+    port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = Worker(port, tmp_path, "k0")
+    Worker(port, tmp_path, "k1", "relay", "relay", "--alarms", "AL").close()
+    main.close()
+    assert "k1: --alarms has a part of the alarms only" in capsys.readouterr().err
