@@ -26,7 +26,7 @@ from deploy.relay.terminal_text import report
 
 _POLL_S = 0.1
 _CLOSE_WAIT_S = 1.0
-HUNG_S = 60.0
+HUNG_S = 45.0
 """An output that does not return in this time fails; it can still acknowledge."""
 MOST_VALUES = 250_000
 """Values in a batch of an output; a block can have a little more alone."""
@@ -125,8 +125,7 @@ class OutputWorker:
 
     def watch(self) -> None:
         """Report an output that does not return. Called by another thread than its own."""
-        called_at = self._called_at
-        if called_at is None or time.monotonic() - called_at < HUNG_S or self._is_hung:
+        if self._is_hung or not self._is_late():
             return
         self._is_hung = True
         if self.failing_since is None:
@@ -134,7 +133,11 @@ class OutputWorker:
 
     def is_failing(self) -> bool:
         """Return whether the output fails or does not return."""
-        return self._is_hung or self.failing_since is not None
+        return self._is_hung or self._is_late() or self.failing_since is not None
+
+    def _is_late(self) -> bool:
+        called_at = self._called_at
+        return called_at is not None and time.monotonic() - called_at >= HUNG_S
 
     def begin_close(self) -> None:
         """End the thread after the batch in progress."""
