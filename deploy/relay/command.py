@@ -12,6 +12,7 @@ from pathlib import Path
 from deploy.errors import DeployError
 from deploy.relay.commands import quarantine_command
 from deploy.relay.commands.check import find_problems
+from deploy.relay.commands.session_note import end_session
 from deploy.relay.intake.http_server import HttpSettings, is_imei
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits, is_unit_name
@@ -30,7 +31,6 @@ from deploy.relay.outputs.registry import OUTPUTS, default_required, has_store
 from deploy.relay.records.name_lock import DiskError
 from deploy.relay.relay import Relay
 from deploy.relay.retry_delays import retry_delays
-from deploy.relay.session_note import end_session
 from deploy.relay.terminal_text import report
 from drivers.tools.lib.parser import Parser
 

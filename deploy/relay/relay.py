@@ -24,6 +24,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
+from deploy.relay.commands.session_note import ROOT, SessionNote, session_name, subscriptions
 from deploy.relay.intake.downlink import Downlink
 from deploy.relay.intake.fair_queue import FairQueue
 from deploy.relay.intake.http_server import RelayHttpServer
@@ -45,7 +46,6 @@ from deploy.relay.outputs.registry import Outputs, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.name_lock import AbandonedRecords, NameLock, start_error
-from deploy.relay.session_note import ROOT, SessionNote, session_name, subscriptions
 from deploy.relay.terminal_text import report
 
 _TAKEN_OVER = 0x8E
