@@ -12,11 +12,19 @@ from pathlib import Path
 from deploy.errors import DeployError
 from deploy.relay.commands import quarantine_command
 from deploy.relay.commands.check import find_problems
+from deploy.relay.commands.session_note import end_session
 from deploy.relay.intake.http_server import HttpSettings, is_imei
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings
-from deploy.relay.options import RelayOptions
+from deploy.relay.options import (
+    MAIN_GROUP,
+    RelayOptions,
+    read_keys,
+    read_login,
+    read_secret,
+    sends_receipts,
+)
 from deploy.relay.outputs.base import is_level
 from deploy.relay.outputs.http_client import check_url
 from deploy.relay.outputs.registry import OUTPUTS, default_required, has_store
@@ -58,7 +66,23 @@ def _make_parser() -> argparse.ArgumentParser:
         help="check the options, and once the broker, the store and all outputs, then end; exit 2: "
         "not good",
     )
-    add("--group", type=_parse_name, default="relay", help="relays of one group share the load")
+    add(
+        "--end-session",
+        action="store_true",
+        help="end the session that the broker keeps for a relay that does not run any more, then "
+        "end",
+    )
+    add(
+        "--group",
+        type=_parse_name,
+        default=MAIN_GROUP,
+        help="relays of one group share the load; each group has all messages",
+    )
+    add(
+        "--receipts",
+        action=argparse.BooleanOptionalAction,
+        help="send receipts (default of the group `relay`), or not; one group must send them",
+    )
     add(
         "--keys",
         metavar="FILE",
@@ -235,47 +259,6 @@ def _parse_endpoint(text: str, least: int = 0) -> tuple[str, int]:
     return host, int(port)
 
 
-def _read_keys(path: str | None) -> dict[str, bytes]:
-    keys = {}
-    try:
-        text = Path(path).read_text() if path else ""
-    except UnicodeDecodeError:
-        raise DeployError(f"{path}: not a text") from None
-    for number, line in enumerate(text.splitlines(), 1):
-        fields = line.split()
-        try:
-            if fields:
-                unit, key = fields
-                if not is_unit_name(unit):
-                    raise ValueError(unit)
-                keys[unit] = bytes.fromhex(key)
-        except ValueError:
-            raise DeployError(f"{path}:{number}: not SITE/UNIT and a hexadecimal key") from None
-    return keys
-
-
-def _read_login(path: str | None) -> tuple[str, str]:
-    """Read user and password of the gateway."""
-    if path is None:
-        return "", ""
-    fields = _read_secret(path).split()
-    if len(fields) != 2:
-        raise DeployError(f"{path}: not two lines, user and password")
-    return fields[0], fields[1]
-
-
-def _read_secret(path: str | None) -> str:
-    if path is None:
-        return ""
-    try:
-        text = Path(path).read_text().strip()
-    except UnicodeDecodeError:
-        raise DeployError(f"{path}: not a text") from None
-    if not text:
-        raise DeployError(f"{path}: empty")
-    return text
-
-
 def _parse_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
     pairs = {}
     for text in texts:
@@ -290,13 +273,13 @@ def _http_settings(arguments: argparse.Namespace) -> HttpSettings | None:
     if not arguments.http:
         return None
     keys = [read_public_key(Path(path)) for path in arguments.sbd_key]
-    token = _read_secret(arguments.sbd_token)
+    token = read_secret(arguments.sbd_token)
     webhook = WebhookAuth(keys, token) if keys or token or arguments.sbd_unsigned else None
     return HttpSettings(
         *_parse_endpoint(arguments.http),
         arguments.http_cert,
         arguments.http_key,
-        _read_secret(arguments.http_token),
+        read_secret(arguments.http_token),
         webhook,
     )
 
@@ -310,11 +293,22 @@ def _required_outputs(arguments: argparse.Namespace, outputs: dict[str, str]) ->
     return set(arguments.required)
 
 
+def _sends_receipts(arguments: argparse.Namespace, outputs: set[str]) -> bool:
+    if arguments.end_session or sends_receipts(outputs, arguments.group, arguments.receipts):
+        return True
+    for option in ("required", "gateway"):
+        if getattr(arguments, option) is not None:
+            raise DeployError(f"--{option}: this relay sends no receipts")
+    if not outputs:
+        raise DeployError("--no-receipts: no output")
+    return False
+
+
 def _broker_settings(arguments: argparse.Namespace) -> BrokerSettings:
     return BrokerSettings(
         _parse_endpoint(arguments.broker, 1),
         arguments.username,
-        _read_secret(arguments.password_file) or None,
+        read_secret(arguments.password_file) or None,
         arguments.ca,
         arguments.cert,
         arguments.key,
@@ -339,7 +333,8 @@ def parse_options(argv: list[str]) -> RelayOptions:
     for name, value in selected.items():
         if not value:
             raise DeployError(f"--{name}: empty")
-    if not has_store(set(selected)) and arguments.required is None:
+    sends = _sends_receipts(arguments, set(selected))
+    if sends and not has_store(set(selected)) and arguments.required is None:
         selected["fleet"] = arguments.store + ".fleet"
     tokens = _parse_pairs(arguments.token, "--token", "OUTPUT=FILE")
     broker = _broker_settings(arguments)
@@ -350,17 +345,18 @@ def parse_options(argv: list[str]) -> RelayOptions:
         store=Path(arguments.store),
         name=arguments.name,
         group=arguments.group,
-        keys=_read_keys(arguments.keys),
+        keys=read_keys(arguments.keys),
         modems=modems,
         outputs=selected,
-        required=_required_outputs(arguments, selected),
+        required=_required_outputs(arguments, selected) if sends else set(),
+        sends_receipts=sends,
         primary=arguments.primary,
         http=_http_settings(arguments),
         gateway=arguments.gateway,
-        gateway_login=_read_login(arguments.gateway_login),
+        gateway_login=read_login(arguments.gateway_login),
         gather_s=arguments.gather,
         shelved=Path(arguments.shelved) if arguments.shelved else None,
-        tokens={name: _read_secret(path) for name, path in tokens.items()},
+        tokens={name: read_secret(path) for name, path in tokens.items()},
         output_ca=arguments.output_ca,
         limits=UnitLimits(
             values=arguments.unit_values,
@@ -371,6 +367,7 @@ def parse_options(argv: list[str]) -> RelayOptions:
         ),
         undated_wait_s=arguments.undated_wait,
         is_check=arguments.check,
+        ends_session=arguments.end_session,
     )
 
 
@@ -399,6 +396,15 @@ def _check(options: RelayOptions) -> int:
     return 0
 
 
+def _end_session(options: RelayOptions) -> int:
+    """End the session of a name; say what its file still has."""
+    count = end_session(options)
+    print(f"relay {options.name}: its session at {options.broker.name()} has ended")
+    if count:
+        print(f"{options.store}: {count} records wait for a relay with --name {options.name}")
+    return 0
+
+
 def run(argv: list[str]) -> int:
     """Run a relay until SIGTERM or SIGINT; or a command of the quarantine."""
     if argv[:1] == ["quarantine"]:
@@ -407,6 +413,8 @@ def run(argv: list[str]) -> int:
         options = parse_options(argv)
         if options.is_check:
             return _check(options)
+        if options.ends_session:
+            return _end_session(options)
         relay = _make_relay(options)
     except (DeployError, OSError) as error:
         sys.stderr.write(f"coldloop relay: {error}\n")

@@ -25,7 +25,9 @@ from deploy.relay.retry_delays import retry_delays
 from deploy.relay.terminal_text import report
 
 _POLL_S = 0.1
-_CLOSE_WAIT_S = 10.0
+_CLOSE_WAIT_S = 1.0
+HUNG_S = 45.0
+"""An output that does not return in this time fails; it can still acknowledge."""
 MOST_VALUES = 250_000
 """Values in a batch of an output; a block can have a little more alone."""
 
@@ -98,6 +100,8 @@ class OutputWorker:
         self._batch_since: float | None = None
         self._has_more = False
         """The last batch ended at its values: the next one does not wait."""
+        self._called_at: float | None = None
+        self._is_hung = False
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"output {name}", daemon=True)
@@ -119,6 +123,22 @@ class OutputWorker:
         """Skip records up to an id, because the output is too far behind."""
         self._skip_to = position
 
+    def watch(self) -> None:
+        """Report an output that does not return. Called by another thread than its own."""
+        if self._is_hung or not self._is_late():
+            return
+        self._is_hung = True
+        if self.failing_since is None:
+            report(f"output {self.name}: no answer for {HUNG_S:.0f} s")
+
+    def is_failing(self) -> bool:
+        """Return whether the output fails or does not return."""
+        return self._is_hung or self._is_late() or self.failing_since is not None
+
+    def _is_late(self) -> bool:
+        called_at = self._called_at
+        return called_at is not None and time.monotonic() - called_at >= HUNG_S
+
     def begin_close(self) -> None:
         """End the thread after the batch in progress."""
         self._stopping.set()
@@ -132,6 +152,7 @@ class OutputWorker:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
+                self._called_at = time.monotonic()
                 more = self.step()
             except OutputError as error:
                 more = False
@@ -142,6 +163,10 @@ class OutputWorker:
             except Exception as error:  # noqa: BLE001 - an output must not end its thread
                 more = False
                 self._fail(repr(error))
+            self._called_at = None
+            if self._is_hung and self.failing_since is None:
+                report(f"output {self.name}: works again")
+            self._is_hung = False
             if self._delay_s:
                 self._stopping.wait(self._delay_s)
             elif not more:
@@ -246,6 +271,8 @@ class OutputWorker:
         """Deliver a batch; after a refusal, one by one. Raises OutputError."""
         if not read:
             return
+        if self._called_at is not None:
+            self._called_at = time.monotonic()  # one refused record can need many calls
         try:
             self.output.deliver([item for _, item in read])
             self.delivered += len(read)

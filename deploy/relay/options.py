@@ -4,10 +4,72 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy.errors import DeployError
 from deploy.relay.intake.http_server import HttpSettings
-from deploy.relay.limits import UnitLimits
+from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.outputs.registry import check_required
+
+MAIN_GROUP = "relay"
+
+
+def sends_receipts(outputs: set[str], group: str, choice: bool | None) -> bool:
+    """Return whether a relay with these outputs sends receipts; `choice`: the option for it.
+
+    Each group has each message. If two groups send receipts, a unit deletes what one of them has
+    not yet. Raises DeployError if it is not clear whether this group is the one that sends them.
+    """
+    if choice is not None:
+        return choice
+    if group != MAIN_GROUP and outputs != {"alarms"}:
+        raise DeployError(
+            f"--group {group}: only one group must send receipts; give --receipts if it is this "
+            "one, else --no-receipts"
+        )
+    return group == MAIN_GROUP
+
+
+def read_keys(path: str | None) -> dict[str, bytes]:
+    """Read the keys of the units. Raises DeployError, OSError."""
+    keys = {}
+    try:
+        text = Path(path).read_text() if path else ""
+    except UnicodeDecodeError:
+        raise DeployError(f"{path}: not a text") from None
+    for number, line in enumerate(text.splitlines(), 1):
+        fields = line.split()
+        try:
+            if fields:
+                unit, key = fields
+                if not is_unit_name(unit):
+                    raise ValueError(unit)
+                keys[unit] = bytes.fromhex(key)
+        except ValueError:
+            raise DeployError(f"{path}:{number}: not SITE/UNIT and a hexadecimal key") from None
+    return keys
+
+
+def read_login(path: str | None) -> tuple[str, str]:
+    """Read user and password of the gateway. Raises DeployError, OSError."""
+    if path is None:
+        return "", ""
+    fields = read_secret(path).split()
+    if len(fields) != 2:
+        raise DeployError(f"{path}: not two lines, user and password")
+    return fields[0], fields[1]
+
+
+def read_secret(path: str | None) -> str:
+    """Read a password or a token; None: "". Raises DeployError, OSError."""
+    if path is None:
+        return ""
+    try:
+        text = Path(path).read_text().strip()
+    except UnicodeDecodeError:
+        raise DeployError(f"{path}: not a text") from None
+    if not text:
+        raise DeployError(f"{path}: empty")
+    return text
 
 
 @dataclass(slots=True)
@@ -18,13 +80,14 @@ class RelayOptions:
     that a receipt waits for; None: those that store. `primary`: the Sparkplug host application to
     wait for. `output_broker`: the broker with the certificate of the outputs; None: `broker`.
     `http`, `gateway`: None turns them off. `shelved`: shelved alarms. `tokens`: the token for the
-    HTTP receiver of an output, by name. `is_check`: only check, see `command`.
+    HTTP receiver of an output, by name. `is_check`: only check, see `command`. `ends_session`: only
+    end the session of `name` at the broker. `sends_receipts`: False for a second group.
     """
 
     broker: BrokerSettings
     store: Path
     name: str = "relay"
-    group: str = "relay"
+    group: str = MAIN_GROUP
     keys: dict[str, bytes] = field(default_factory=dict)
     modems: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
@@ -42,6 +105,8 @@ class RelayOptions:
     undated_wait_s: float = 3600.0
     optional_backlog: int = 1_000_000
     is_check: bool = False
+    ends_session: bool = False
+    sends_receipts: bool = True
 
     def __post_init__(self) -> None:
         check_required(self.required or set())

@@ -33,7 +33,7 @@ _MOST_CACHED_VALUES = 2_000_000
 """About 80 MB."""
 _TIDY_S = 1.0
 _LOT_S = 0.1
-_STOP_WAIT_S = 5.0
+_STOP_WAIT_S = 4.0
 """For the acknowledgements of batches in progress, at the end."""
 
 
@@ -42,7 +42,7 @@ class PipelineSettings:
     """`keys`: secret of each unit. `required`: outputs that a receipt waits for.
 
     `optional_backlog`: records that another output can be behind. `undated_wait_s`: how long rows
-    wait for a date. `modems`: unit of each IMEI.
+    wait for a date. `modems`: unit of each IMEI. `sends_receipts`: False: another group sends them.
     """
 
     keys: dict[str, bytes] = field(default_factory=dict)
@@ -51,6 +51,7 @@ class PipelineSettings:
     optional_backlog: int = 1_000_000
     undated_wait_s: float = 3600.0
     modems: dict[str, str] = field(default_factory=dict)
+    sends_receipts: bool = True
 
 
 class Pipeline:
@@ -66,7 +67,7 @@ class Pipeline:
             database, self.quarantine, limits, self.budget, settings.undated_wait_s
         )
         self.ingest = Ingest(database, self.quarantine, self.preparer, limits, self.budget)
-        self.receipts = Receipts(settings.keys)
+        self.receipts = Receipts(settings.keys, settings.sends_receipts)
         self.workers: dict[str, OutputWorker] = {}
         self._settings = settings
         self._cache = ItemCache(_MOST_CACHED_VALUES)
@@ -202,6 +203,8 @@ class Pipeline:
         if not force and time.monotonic() < self._next_tidy:
             return
         self._next_tidy = time.monotonic() + _TIDY_S
+        for worker in self.workers.values():
+            worker.watch()
         self._has_new = True  # another process can release records of the quarantine
         if self.preparer.release_due() >= LOT and self.undelivered() < LOT:
             self._next_tidy = time.monotonic() + _LOT_S
@@ -238,7 +241,7 @@ class Pipeline:
             counts[f"output_{name}_refused"] = worker.refused
             counts[f"output_{name}_skipped"] = worker.skipped
             counts[f"output_{name}_ignored"] = worker.output.ignored
-            is_failing = worker.failing_since is not None or bool(worker.output.problem)
+            is_failing = worker.is_failing() or bool(worker.output.problem)
             counts[f"output_{name}_failing_now"] = int(is_failing)
             counts[f"output_{name}_backlog_now"] = max(0, self._prepared_to - worker.position)
         return counts

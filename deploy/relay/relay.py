@@ -24,6 +24,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
+from deploy.relay.commands.session_note import ROOT, SessionNote, session_name, subscriptions
 from deploy.relay.intake.downlink import Downlink
 from deploy.relay.intake.fair_queue import FairQueue
 from deploy.relay.intake.http_server import RelayHttpServer
@@ -32,25 +33,30 @@ from deploy.relay.intake.known_units import KnownUnits
 from deploy.relay.limits import is_unit_name
 from deploy.relay.mqtt.broker_client import connect
 from deploy.relay.mqtt.output_connection import OutputConnection, refusal_text
-from deploy.relay.mqtt.session_client import OTHER_VERSION, Publication, make_session_client
+from deploy.relay.mqtt.session_client import (
+    LONG_S,
+    OTHER_VERSION,
+    RESTART_S,
+    Publication,
+    make_session_client,
+)
 from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.registry import Outputs, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings
 from deploy.relay.records.database import RelayDatabase
-from deploy.relay.records.name_lock import NameLock, find_abandoned, start_error
+from deploy.relay.records.name_lock import AbandonedRecords, NameLock, start_error
 from deploy.relay.terminal_text import report
 
-_ROOT = "coldloop/v1"
 _TAKEN_OVER = 0x8E
 """Reason of a broker with MQTT 5: another client has this identifier."""
 _MOST_STATE_BYTES = 1 << 16
 """Of a state or a report of a unit; a larger one is ignored."""
 _POLL_S = 0.05
 _BACKLOG = 5000
-_ABANDONED_S = 60.0
 _MOST_LINES = 1000
 """About modems without a unit."""
+_LEAVE_S = 3.0
 _GATEWAY_WAIT_S = 2.5
 """A message gateway waits three seconds for the answer."""
 
@@ -74,7 +80,7 @@ class Relay:
         self._inbox: FairQueue[object] = FairQueue(_BACKLOG)
         self._stopping = threading.Event()
         self._units_client = make_session_client(
-            options.broker, f"coldloop-relay-{options.name}", _BACKLOG
+            options.broker, session_name(options), _BACKLOG, is_long=not options.sends_receipts
         )
         self._output_connection = OutputConnection(
             options.output_broker or options.broker, options.name
@@ -97,10 +103,13 @@ class Relay:
                 options.optional_backlog,
                 options.undated_wait_s,
                 options.modems,
+                options.sends_receipts,
             ),
         )
         outputs: Outputs | None = None
+        self._session = SessionNote(options, self._database)
         try:
+            self._session.check_group()
             self._outputs = outputs = Outputs(options.outputs, self._make_output_context)
             for name, output in outputs.by_name.items():
                 self.pipeline.add_output(name, output)
@@ -121,10 +130,8 @@ class Relay:
         self._is_rejected = False
         self._last_error = ""
         self._refused_receipts = 0
-        self._abandoned: dict[str, int] = {}
-        self._reported: set[str] = set()
+        self.abandoned = AbandonedRecords(options.store, self._database)
         self._unknown_modems: set[str] = set()
-        self._abandoned_due = 0.0
         self.problem = ""
         """Why there is no connection or no subscription; "": there is one, or none was tried."""
 
@@ -149,6 +156,12 @@ class Relay:
 
     def start(self) -> None:
         """Connect, subscribe, serve."""
+        if not self.options.sends_receipts:
+            text = "sends no receipts; another group must send them"
+            report(f"relay {self.options.name}: group {self.options.group}: {text}")
+        elif "alarms" in self.options.outputs and self._session.has_others():
+            text = "--alarms has a part of the alarms only; other relays share the messages"
+            report(f"relay {self.options.name}: {text}")
         units = self._units_client
         units.on_connect = self._on_units_connected
         units.on_publication = self._on_publication
@@ -158,6 +171,7 @@ class Relay:
         units.on_connect_fail = lambda *_: self._on_no_connection()
         if self._outputs.uses_broker():
             self._output_connection.start(self._outputs)
+        units.starts_clean = not self._session.can_resume()
         connect(units, self.options.broker)
         options = self.options
         if options.gateway is not None:
@@ -182,9 +196,10 @@ class Relay:
             return
         self._is_rejected = False
         self._units_client.keep_version(properties)
-        shared = f"$share/{self.options.group}/{_ROOT}/+/+/tele"
-        client.subscribe([(shared, 1), (f"{_ROOT}/+/+/state", 1)])
-        client.subscribe(f"{_ROOT}/+/+/cfg/reported", 1)  # a broker can refuse this one
+        self._session.keep()
+        shared, states, reports = subscriptions(self.options)
+        client.subscribe([(shared, 1), (states, 1)])
+        client.subscribe(reports, 1)  # a broker can refuse this one
 
     def _on_no_connection(self) -> None:
         """Report the first failure of a row of them; the client tries again after 1 s to 30 s."""
@@ -235,7 +250,7 @@ class Relay:
         is_new = reason and not self._refused_receipts
         self._refused_receipts = self._refused_receipts + 1 if reason else 0
         if is_new:
-            text = f"the broker refuses receipts ({_ROOT}/SITE/UNIT/ack): {refusal_text(reason)}"
+            text = f"the broker refuses receipts ({ROOT}/SITE/UNIT/ack): {refusal_text(reason)}"
             report(f"relay {self.options.name}: {text}")
 
     def _report(self, text: str) -> None:
@@ -314,7 +329,7 @@ class Relay:
         counts = self.pipeline.counts()
         counts["broker_connected_now"] = int(self._is_connected.is_set())
         counts["refused_receipts_now"] = self._refused_receipts
-        counts["abandoned_now"] = sum(self._abandoned[name] for name in self._reported)
+        counts["abandoned_now"] = self.abandoned.count()
         if self.downlink is not None:
             counts.update(sent_down=self.downlink.posted, lost_down=self.downlink.failed)
         return counts
@@ -335,7 +350,7 @@ class Relay:
 
     def process(self) -> None:
         """Store a batch, if there is one; prepare records, send receipts."""
-        self._look_for_abandoned()
+        self.abandoned.look()
         batch = [] if self.pipeline.is_behind() else self._next_batch()
         if batch:
             self._receive(batch)
@@ -344,25 +359,6 @@ class Relay:
         while self.pipeline.process():
             self._send_receipts()
         self._send_receipts()
-
-    def _look_for_abandoned(self) -> None:
-        """Once a minute: report records of names that no process uses; they get no receipt.
-
-        A relay that is being started again has no process for a moment, so two looks must find it.
-        """
-        if time.monotonic() < self._abandoned_due:
-            return
-        self._abandoned_due = time.monotonic() + _ABANDONED_S
-        try:
-            counts = find_abandoned(self.options.store, self._database)
-        except sqlite3.Error:
-            return  # the next batch reports it
-        for name in sorted((counts.keys() & self._abandoned.keys()) - self._reported):
-            report(
-                f"{self.options.store}: {counts[name]} records wait for a relay with --name {name}"
-            )
-        self._reported = counts.keys() & self._abandoned.keys()
-        self._abandoned = counts
 
     def _next_batch(self) -> list[tuple[str, bytes, object]]:
         if self._retry_batch:
@@ -390,7 +386,7 @@ class Relay:
     def _send_receipts(self) -> None:
         due = self.pipeline.take_receipts()
         for unit, receipt in due.receipts:
-            topic = f"{_ROOT}/{unit}/ack"
+            topic = f"{ROOT}/{unit}/ack"
             try:
                 self._units_client.publish(topic, receipt, 1)
             except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
@@ -401,8 +397,32 @@ class Relay:
             for unit, receipt in due.downlink_receipts:
                 self.downlink.send_receipt(unit, receipt)
 
+    def _leave(self) -> bool:
+        """Leave the messages to the other relays of the file, if there are any; True: left.
+
+        What this one has is delivered first: its records would wait for its next start.
+        """
+        if not self.options.sends_receipts or not self._session.has_others():
+            return False
+        self._units_client.unsubscribe(subscriptions(self.options))
+        end = time.monotonic() + _LEAVE_S
+        while time.monotonic() < end:
+            self.process()
+            if self._inbox.is_empty() and not self.pipeline.receipts.waiting_count():
+                break
+            time.sleep(_POLL_S)
+        self._session.remove()
+        return True
+
+    def _kept_s(self) -> int:
+        """Leave the other relays; return how long the broker keeps the session, in s."""
+        if self._leave():
+            return 0
+        return RESTART_S if self.options.sends_receipts else LONG_S
+
     def close(self) -> None:
         """Close the outputs, the connections and the database."""
+        kept_s = self._kept_s()
         if self.http_server is not None:
             self.http_server.close()
         if self.downlink is not None:
@@ -412,7 +432,7 @@ class Relay:
         self.pipeline.stop()
         self._outputs.close()
         self._inbox.close()
-        self._units_client.end()
+        self._units_client.end_session(kept_s)
         self._output_connection.close()
         self._database.close()
         self._lock.release()

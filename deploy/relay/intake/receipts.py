@@ -28,10 +28,14 @@ class DueReceipts:
 
 
 class Receipts:
-    """Collects receipts; `keys`: the secret of the receipts, by unit."""
+    """Collects receipts; `keys`: the secret of the receipts, by unit.
 
-    def __init__(self, keys: dict[str, bytes]) -> None:
+    `is_on`: False: only requests for schemas; another group sends the receipts.
+    """
+
+    def __init__(self, keys: dict[str, bytes], is_on: bool = True) -> None:
         self._keys = keys
+        self._is_on = is_on
         self._waiting: OrderedDict[int, Entry] = OrderedDict()
         self._datagrams: list[tuple[str, int, set[int]]] = []
         self._due: dict[_Key, list[Range]] = {}
@@ -42,6 +46,8 @@ class Receipts:
         """Add the result of a batch: new records wait, duplicates are due."""
         for entry in received.entries:
             self.wait_for(entry)
+        if not self._is_on:
+            return
         for unit, generation, span in received.duplicates:
             self._due.setdefault((unit, generation), []).append(span)
         self._satellite_units |= received.satellite_units
@@ -63,7 +69,7 @@ class Receipts:
         """A record is delivered or in the quarantine."""
         self._waiting.pop(entry.id, None)
         first = entry.record_id
-        if first and entry.generation and not entry.output:
+        if self._is_on and first and entry.generation and not entry.output:
             span = (entry.record_class, first, first + entry.record_count - 1)
             self._due.setdefault((entry.unit, entry.generation), []).append(span)
         for _, _, ids in self._datagrams:

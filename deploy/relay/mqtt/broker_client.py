@@ -49,10 +49,12 @@ class BrokerClient(mqtt.Client):
     session: Properties | None = None
     """Properties of a session that the broker keeps; None: see `clean_session`."""
     settings: BrokerSettings | None = None
+    starts_clean = False
+    """The first connection drops the session of an earlier process."""
 
-    def end(self) -> None:
+    def end(self, properties: Properties | None = None) -> None:
         """Disconnect and close all sockets; paho leaves the pair open that wakes its thread."""
-        self.disconnect(self._farewell())
+        self.disconnect(self._farewell(), properties)
         self.loop_stop()
         self._reset_sockets(sockpair_only=True)
 
@@ -117,7 +119,10 @@ def set_up(client: BrokerClient, settings: BrokerSettings) -> None:
 def connect(client: BrokerClient, settings: BrokerSettings) -> None:
     """Start the thread of the client: it connects, and again until the broker responds."""
     client.connect_async(
-        *settings.address, keepalive=_KEEPALIVE_S, clean_start=False, properties=client.session
+        *settings.address,
+        keepalive=_KEEPALIVE_S,
+        clean_start=client.starts_clean,
+        properties=client.session,
     )
     client.loop_start()
 

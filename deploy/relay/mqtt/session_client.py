@@ -20,7 +20,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.relay.mqtt.broker_client import BrokerClient, BrokerSettings, set_up
 
-_FOR_EVER = 0xFFFFFFFF
+SHORT_S = 60
+"""How long the broker keeps the session of a relay that sends receipts. A unit repeats a message
+after the same time, and the share of a dead relay must not wait longer for the others."""
+RESTART_S = 20
+"""The same after a stop, so that a relay that is started again has what came meanwhile."""
+LONG_S = 86_400
+"""The same for a relay without receipts: units do not repeat what another group has receipted."""
 OTHER_VERSION = (0x01, 0x84)
 """Reasons of a broker that has not the version of MQTT: of MQTT 3.1.1, of MQTT 5."""
 _MOST_PACKET_BYTES = 1 << 20
@@ -83,7 +89,7 @@ class SessionClient(BrokerClient):
     before_connect: Callable[[], None] | None = None
     """Called before each CONNECT, in the thread of the client: it can set the will."""
     keeps_session = True
-    """The broker keeps the session while the client is away."""
+    """A broker with MQTT 3.1.1 keeps the session while the client is away, for ever."""
     most_packet_bytes = 1 << 28
     """Largest packet that the broker takes."""
     least_reason = _FIRST_FAILURE
@@ -142,6 +148,7 @@ class SessionClient(BrokerClient):
         The library has no use for them. A strict broker ends a connection that exceeds one.
         """
         self._is_version_known = True
+        self._clean_start, self._clean_session = False, not self.keeps_session
         limit = getattr(properties, "ReceiveMaximum", None)
         if limit:
             self._max_inflight_messages = min(self._max_inflight_messages, limit)
@@ -156,8 +163,14 @@ class SessionClient(BrokerClient):
             return False
         is_old = self._protocol == mqtt.MQTTv311
         self._protocol = mqtt.MQTTv5 if is_old else mqtt.MQTTv311
-        self._clean_session = not self.keeps_session
+        self._clean_session = self.starts_clean or not self.keeps_session
         return not is_old
+
+    def end_session(self, kept_s: int) -> None:
+        """Disconnect; the broker keeps the session for `kept_s` seconds. MQTT 3.1.1: see above."""
+        properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = kept_s
+        self.end(properties if self._protocol == mqtt.MQTTv5 else None)
 
     def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
         """Note why the broker refuses a message; the library gets the acknowledgement without it.
@@ -184,14 +197,18 @@ class SessionClient(BrokerClient):
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
-def make_session_client(settings: BrokerSettings, ident: str, window: int) -> SessionClient:
+def make_session_client(
+    settings: BrokerSettings, ident: str, window: int, is_long: bool = False
+) -> SessionClient:
     """Return a client that is not connected; `window`: messages without an acknowledgement.
 
+    `is_long`: the broker keeps the session for `LONG_S` after the connection, else for `SHORT_S`.
     Raises DeployError if a file for TLS cannot be read.
     """
     client = SessionClient(ident)
+    client.keeps_session = is_long
     client.session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    client.session.SessionExpiryInterval = _FOR_EVER
+    client.session.SessionExpiryInterval = LONG_S if is_long else SHORT_S
     client.session.ReceiveMaximum = window
     client.session.MaximumPacketSize = _MOST_PACKET_BYTES
     set_up(client, settings)

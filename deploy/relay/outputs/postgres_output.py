@@ -76,6 +76,14 @@ _REPLACED = {
     *("coldloop_repeat_key", "coldloop_repeat_pkey"),
     *("coldloop_uptime_key", "coldloop_uptime_pkey"),
 }
+_DEAD_PEER = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+"""A server that is gone without a word ends the connection in a minute; the default is 2 h. The
+option can have other values."""
 _LOCK_WAIT_S = 10
 _LOCK = 0x636F6C64
 """Advisory lock of the set-up; relays start together."""
@@ -117,15 +125,16 @@ class PostgresOutput(Output):
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)
         try:
-            psycopg.conninfo.conninfo_to_dict(context.argument)
+            given = psycopg.conninfo.conninfo_to_dict(context.argument)
         except psycopg.Error as error:
             raise DeployError(f"--postgres: {_first_line(error)}") from None
+        self._address = psycopg.conninfo.make_conninfo("", **{**_DEAD_PEER, **given})
         self._connection: psycopg.Connection | None = None
 
     def check(self) -> None:
         """Make the tables and insert no row, then undo it. Raises OutputError."""
         try:
-            with psycopg.connect(self.context.argument, connect_timeout=10) as connection:
+            with psycopg.connect(self._address, connect_timeout=10) as connection:
                 _make_durable(connection)
                 if not _has_tables(connection):
                     _wait_for_locks(connection)
@@ -193,7 +202,7 @@ class PostgresOutput(Output):
 
     def _connect(self) -> psycopg.Connection:
         if self._connection is None:
-            connection = psycopg.connect(self.context.argument, connect_timeout=10, autocommit=True)
+            connection = psycopg.connect(self._address, connect_timeout=10, autocommit=True)
             try:
                 _make_tables(connection)
                 _make_durable(connection)

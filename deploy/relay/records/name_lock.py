@@ -11,12 +11,15 @@ import errno
 import fcntl
 import os
 import sqlite3
+import time
 from pathlib import Path
 from urllib.parse import quote
 
 from deploy.errors import DeployError
 from deploy.relay.records.database import RelayDatabase
+from deploy.relay.terminal_text import report
 
+_LOOK_S = 60.0
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
@@ -56,10 +59,42 @@ def find_abandoned(path: Path, database: RelayDatabase) -> dict[str, int]:
     others = database.query("SELECT DISTINCT relay FROM position WHERE relay<>?", database.relay)
     counts = {}
     for (name,) in others:
-        if not _is_used(path, name):  # the count reads the whole outbox
+        if not is_used(path, name):  # the count reads the whole outbox
             statement = "SELECT COUNT(*) FROM outbox WHERE relay=?"
             counts[str(name)] = int(database.query(statement, name)[0][0])
     return {name: count for name, count in counts.items() if count}
+
+
+class AbandonedRecords:
+    """Reports records of names that no process uses; they get no receipt.
+
+    A relay that is being started again has no process for a moment, so two looks must find it.
+    """
+
+    def __init__(self, path: Path, database: RelayDatabase) -> None:
+        self.due = 0.0
+        self._path = path
+        self._database = database
+        self._found: dict[str, int] = {}
+        self._reported: set[str] = set()
+
+    def count(self) -> int:
+        """Return how many records two looks have found."""
+        return sum(self._found[name] for name in self._reported)
+
+    def look(self) -> None:
+        """Look once a minute."""
+        if time.monotonic() < self.due:
+            return
+        self.due = time.monotonic() + _LOOK_S
+        try:
+            counts = find_abandoned(self._path, self._database)
+        except sqlite3.Error:
+            return  # the next batch reports it
+        for name in sorted((counts.keys() & self._found.keys()) - self._reported):
+            report(f"{self._path}: {counts[name]} records wait for a relay with --name {name}")
+        self._reported = counts.keys() & self._found.keys()
+        self._found = counts
 
 
 def _lock_path(path: Path, name: str) -> Path:
@@ -74,7 +109,8 @@ def _acquire(file: int) -> bool:
     return True
 
 
-def _is_used(path: Path, name: str) -> bool:
+def is_used(path: Path, name: str) -> bool:
+    """Return whether a process has the lock of a name."""
     try:
         file = os.open(_lock_path(path, name), os.O_RDWR | os.O_CLOEXEC)
     except OSError:

@@ -212,8 +212,8 @@ def test_a_relay_reports_them_once_after_a_minute(
     try:
         lines = []
         for _ in range(3):
-            relay._abandoned_due = 0.0
-            relay._look_for_abandoned()
+            relay.abandoned.due = 0.0
+            relay.abandoned.look()
             lines.append(capsys.readouterr().err)
         assert lines == ["", f"{path}: 1 records wait for a relay with --name old\n", ""]
         assert relay._counts()["abandoned_now"] == 1

@@ -109,7 +109,7 @@ def used_metrics() -> set[str]:
 def test_the_relay_has_each_metric_that_is_used() -> None:
     unit = UnitMetrics(1, 2, True, 1, 0, {}, UnitAlarms.of_active({"leak_critical:l1": 1}), 1, 1)
     names = ["records", "quarantined", "store_errors", "throttled", "datagrams", "duplicates"]
-    names += ["broker_connected_now", "refused_receipts_now"]
+    names += ["broker_connected_now", "refused_receipts_now", "abandoned_now"]
     unit.versions = {"release": "7"}
     page = format_metrics({"s1/u1": unit}, dict.fromkeys(names, 1), 1000)
     offered = set(re.findall(r"^(coldloop_\w+)", page, re.MULTILINE))

@@ -96,8 +96,18 @@ class OldBroker:
     ids=["3.1.1", "5", "only ends the connection"],
 )
 def test_a_broker_without_mqtt_5_gets_3_1_1_with_a_session(answer: bytes) -> None:
+    assert connect_to_old_broker(answer, is_long=True) & 2 == 0, "the broker keeps the session"
+
+
+def test_a_session_that_would_never_end_is_not_kept() -> None:
+    """MQTT 3.1.1 has no expiry: the share of a dead relay would wait for ever."""
+    assert connect_to_old_broker(b"\x20\x02\x00\x01", is_long=False) & 2
+
+
+def connect_to_old_broker(answer: bytes, is_long: bool) -> int:
+    """Return the flags of the last CONNECT."""
     old = OldBroker(answer)
-    client = make_session_client(client_settings(old.port), "relay", 500)
+    client = make_session_client(client_settings(old.port), "relay", 500, is_long)
     connected = threading.Event()
 
     def on_connect(
@@ -117,4 +127,4 @@ def test_a_broker_without_mqtt_5_gets_3_1_1_with_a_session(answer: bytes) -> Non
         client.loop_stop()
         old.close()
     assert [level for level, _ in old.connects] == [5, 4]
-    assert old.connects[-1][1] & 2 == 0, "the broker keeps the session"
+    return old.connects[-1][1]
