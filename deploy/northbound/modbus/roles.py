@@ -46,12 +46,26 @@ def find_role(certificate: bytes) -> tuple[str, str]:
         names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         name = str(names[0].value)[:_LONGEST_ROLE] if names else ""
         value = parsed.extensions.get_extension_for_oid(x509.ObjectIdentifier(ROLE_OID)).value
-    except x509.ExtensionNotFound:
-        return "", name
-    except (ValueError, x509.DuplicateExtension):
+    except _find_unreadable():
         return "", name
     role = decode_role(value.value) if isinstance(value, x509.UnrecognizedExtension) else ""
     return role if role in ROLES else "", name
+
+
+def _find_unreadable() -> tuple[type[Exception], ...]:
+    """Return the errors of a certificate without the extension, or with extensions of any content.
+
+    The library parses all extensions, also those that nothing here needs.
+    """
+    from cryptography import x509  # noqa: PLC0415 - as in `find_role`
+
+    return (
+        ValueError,
+        TypeError,
+        x509.DuplicateExtension,
+        x509.ExtensionNotFound,
+        x509.UnsupportedGeneralNameType,
+    )
 
 
 def find_end(chain: Iterable[bytes]) -> float:

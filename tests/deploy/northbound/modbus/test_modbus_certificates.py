@@ -8,12 +8,17 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
-from deploy.northbound.modbus.roles import encode_role, find_end, find_role
+from deploy.northbound.modbus.roles import ROLE_OID, encode_role, find_end, find_role
 from deploy.northbound.modbus.server import ModbusClient, ModbusTcpServer
 from deploy.northbound.modbus.service import TlsFiles, make_context
 from tests.deploy.northbound.modbus.modbus_rig import ask
@@ -195,3 +200,30 @@ def test_another_client_ca_ends_the_connections_of_the_old_one(tmp_path: Path) -
                 assert await asyncio.to_thread(is_refused, server, context, session)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("identifier", "content"),
+    [
+        ("2.5.29.17", "3009a507a105130361 6263"),  # ediPartyName
+        ("2.5.29.17", "3004a3023000"),  # x400Address
+        ("2.5.29.31", "300a3008a006a004a5023000"),  # a point of revocation lists, ediPartyName
+        ("2.5.29.17", "ffff"),
+        ("2.5.29.15", "0301"),
+        ("2.5.29.32", "3000"),
+    ],
+)
+def test_no_extension_of_a_client_raises(identifier: str, content: str) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "client")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 5)
+    builder = builder.not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+    builder = builder.not_valid_after(datetime(2030, 1, 1, tzinfo=UTC))
+    extensions = {ROLE_OID: encode_role("Operator"), identifier: bytes.fromhex(content)}
+    for oid, value in extensions.items():
+        kind = x509.ObjectIdentifier(oid)
+        builder = builder.add_extension(x509.UnrecognizedExtension(kind, value), critical=False)
+    certificate = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    role, common_name = find_role(certificate)
+    assert role in ("", "Operator")
+    assert common_name == "client"
