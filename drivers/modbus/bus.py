@@ -9,8 +9,9 @@ RTU timing. A request waits until the line has been idle for t3.5 (`wire_time`).
 begin within the timeout of the unit (`unit_health`), counted from the end of the request on the
 wire. It then gets the time of its characters. Some gateways hold whole frames back, others deliver
 incrementally. If `INCREMENTAL_AFTER` long replies in a row came in more than one chunk, the line
-delivers incrementally. The first characters must then arrive within the timeout. After a timeout
-the line must be idle for `flush_us` (`line_timer`).
+delivers incrementally. The first characters must then arrive within the timeout. If they do not,
+the next replies get the time of the whole frame again. After a timeout the line must be idle for
+`flush_us` (`line_timer`).
 
 Order. There are three priorities: STOP, WRITE and POLL (`request_queue`). STOP and WRITE wait for
 t3.5 only. They wait neither for the flush time nor for late replies. Thus a stop goes out at most
@@ -326,6 +327,8 @@ class Bus(RequestSender):
     def _time_out(self, transaction: Transaction, now: int) -> None:
         """End the wait for a reply: flush the line and guard against a late reply."""
         self.handle(TIMED_OUT)
+        if self.wake_at < self._timeout_at:  # perhaps the gateway holds the whole frame back
+            self._incremental_count = 0
         self.client.stop()
         if self.serial:  # before those of another master that came after it
             unit, pdu = transaction.unit, transaction.pdu

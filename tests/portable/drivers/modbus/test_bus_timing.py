@@ -7,6 +7,7 @@ All in virtual time. The figures are those of docs/engineer/modbus.md.
 from drivers.modbus.bus import Bus
 from drivers.modbus.wire_time import WireTime
 from protocols.modbus import pdu
+from protocols.modbus.crc import with_crc
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 from tests.portable.support.serial_line_model import (
@@ -168,3 +169,29 @@ def test_pause_for_duplicate_of_fast_unit():
     assert pause_before_read(200, COUNT) > 5_000  # a duplicate would match the next reply
     eq(pause_before_read(200, COUNT - 1), gap)  # another length is not ambiguous
     eq(pause_before_read(5_000, COUNT), gap)  # a duplicate would be premature
+
+
+def test_after_a_time_out_a_long_reply_has_the_time_of_its_frame():
+    """Replies in parts show that the line delivers incrementally; a fault can look the same."""
+    wire, now, statuses = WireTime(9600, 11), 0, []
+    bus = Bus(4, "rtu", 9600, 11, timeout_us=100_000)
+    bus.event("opened", 0)
+    for number in range(20):
+        assert bus.submit(7, pdu.read_holding(100, 60), number, retries=0)
+        results = []
+        while not results:
+            now = max(now, bus.deadline())
+            bus.wake(now)
+            for _, _, frame in bus.outbox():
+                size = 2 * frame[5]
+                reply = with_crc(frame[:2] + bytes((size,)) + bytes(size))
+                end = now + wire.chars_us(8 + len(reply)) + 8_000
+                if number < 10:  # the first byte comes alone
+                    bus.receive(reply[:1], now + 20_000)
+                    bus.receive(reply[1:], end)
+                elif number > 10 and end <= bus.deadline():
+                    bus.receive(reply, end)
+            results = bus.take_results()
+        statuses.append(results[0].status)
+        now += SECOND
+    eq(statuses, ["ok"] * 10 + ["timeout"] + ["ok"] * 9)
