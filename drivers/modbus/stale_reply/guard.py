@@ -17,12 +17,15 @@ copy of its reply can come. If none is left, the unit is in step again.
 `unit_guard.TABLE` has the states of a unit. While the unit is HELD, a poll waits if an open request
 of another transaction has the same reply shape. Meanwhile the bus sends a *disambiguating request*.
 The kinds take turns: a shorter read; function 8 with a number that is not used twice; a read of
-another function; a longer read. An exception to function 8 serves as well, if no older one can
-come. After `HOLD_FACTOR` * `stale_us` without success the unit is SUSPECT. Polls are sent again,
-and a reply that fits an open request is "unsure". Once in a hold time such polls pause for another
-disambiguating request.
-If no reply fits an open request for `FORGET_US`, the guard ends. Writes never wait; an ambiguous
-echo is "unsure".
+another function; a longer read. The polls from which they are made take turns too. An exception to
+function 8 serves as well, if no older one can come. After `HOLD_FACTOR` * `stale_us` without
+success the unit is SUSPECT. Polls are sent again, and a reply that fits an open request is
+"unsure". Once in a hold time such polls pause for another disambiguating request. Writes never
+wait; an ambiguous echo is "unsure".
+
+Time proves nothing for a request of ours: a device that is one behind keeps its reply until the
+next request. A guard that has only requests of another master ends after `FORGET_US`, because that
+master can ask units that we never ask.
 
 A unit has at most `MAX_OPEN` open requests. Then the two of another master that end first become
 one that fits every reply.
@@ -251,7 +254,7 @@ class StaleReplyGuard:
                 continue
             if guard.state == HELD and now >= guard.hold_until:
                 guard.handle(HOLD_ENDED)
-            if guard.state == SUSPECT and now >= guard.forget_at:
+            if guard.state == SUSPECT and now >= guard.forget_at and guard.is_foreign():
                 guard.handle(FORGOTTEN)
                 del self.units[unit]
 
@@ -323,17 +326,30 @@ class StaleReplyGuard:
         The kinds take turns, because a unit can ignore or refuse some of them: a part of the values
         of `transaction`, function 8 if `diagnostics` permits it, another function, more values. If
         the unit refuses function 8, none is sent while an older one is open: its exception would
-        prove nothing.
+        prove nothing. The reads take turns too: a part of each open poll, and each function. Of
+        each kind but the parts one is open at a time.
         """
         guard = self.units.get(transaction.unit)
         if guard is None or True in [now < request.open_until for request in guard.requests]:
             return None  # its reply would prove nothing yet
+        requests = [r for r in guard.requests if r.owner is None or r.owner.tag is not None]
+        polls = [r.pdu for r in requests] + [transaction.pdu]
+        others = [f for f in _READS if bytes((f,)) not in [p[:1] for p in polls]]
+        own = [r.pdu for r in requests if not r.is_foreign] + [transaction.pdu]
+        bases = sorted({p[3:] + p for p in own if p and p[0] in _READS}, reverse=True)
+        is_other_open = True in [r.pdu != b"" and r.pdu[0] in others for r in guard.requests]
+        rounds = (len(bases) or 1) * (len(others) or 1)
         for _ in range(_TURNS):
-            guard.turn = (guard.turn + 1) % _TURNS
-            if guard.turn != _DIAGNOSTICS_TURN:
-                pdu = _proof_read(transaction, guard, now, duplicates)
-                if pdu:
-                    return pdu
+            guard.turn = (guard.turn + 1) % (_TURNS * rounds)
+            turn, at = guard.turn % _TURNS, guard.turn // _TURNS
+            other = 0 if is_other_open or not others else others[at % len(others)]
+            if turn != _DIAGNOSTICS_TURN:
+                if bases:
+                    base = bases[at % len(bases)][2:]
+                    reads = _proof_reads(turn, base, polls, other)
+                    for read in reads:
+                        if not _is_used(transaction.unit, read, base[0], guard, now, duplicates):
+                            return read
             elif diagnostics and not (guard.refuses_diagnostics and guard.fitting(_REFUSAL)):
                 # Another master of this kind counts too: both must not begin with the same number.
                 self._nonce = (self._nonce or now // _NONCE_STEP_US) + 1 & 0xFFFF
@@ -341,35 +357,36 @@ class StaleReplyGuard:
         return None
 
 
-def _proof_read(
-    transaction: "Transaction", guard: "UnitGuard", now: int, duplicates: "DuplicateFilter"
-) -> bytes:
-    """Return the read whose turn it is; empty if there is none.
+def _proof_reads(turn: int, base: bytes, polls: "list[bytes]", other: int) -> "list[bytes]":
+    """Return the reads whose turn it is: a part of `base`, one value by `other`, or more values.
 
-    Its good reply fits no open request and no expected copy. For another function the exception
-    does not fit either, so it proves as much. A longer read is longer than all open polls. Of each
-    kind but the shorter reads one is open at a time.
+    A longer read is longer than all open polls of its function.
     """
-    pdu, unit = transaction.pdu, bytes((transaction.unit,))
-    function = pdu[0]
-    if function not in _READS:
-        return b""
-    step = 8 if function in BIT_READS else 1  # values by which the length of the reply changes
-    polls = [r.pdu for r in guard.requests if r.owner is None or r.owner.tag is not None] + [pdu]
-    counts = [p[3] << 8 | p[4] for p in polls if p[:1] == pdu[:1]]
-    reads = [(function, fewer) for fewer in range(step, counts[-1], step)]
-    if guard.turn == _LONGER_TURN:
-        reads = [(function, max(counts) + step)]
-    elif guard.turn:
-        known = [p[:1] for p in polls]
-        reads = [(other, 1) for other in _READS if bytes((other,)) not in known][:1]
-    for other, count in reads:
-        read = bytes((other, pdu[1], pdu[2], count >> 8, count & 0xFF))
-        is_used = count > MAX_READ
-        for start in (reply_prefix(read), bytes((other | 0x80,))):
-            if start[0] != function | 0x80 and not is_used:
-                fitting = guard.fitting(unit + start)
-                is_used = fitting != [] or duplicates.is_expected(unit + start, now)
-        if not is_used:
-            return read
-    return b""
+    function, step = base[0], 8 if base[0] in BIT_READS else 1  # as the length of the reply changes
+    counts = range(step, base[3] << 8 | base[4], step)
+    if turn == _LONGER_TURN:
+        count = max([p[3] << 8 | p[4] for p in polls if p[:1] == base[:1]]) + step
+        counts = range(count, min(count, MAX_READ) + 1)
+    elif turn:
+        function, counts = other, range(1, 2 if other else 1)
+    return [bytes((function, base[1], base[2], n >> 8, n & 0xFF)) for n in counts]
+
+
+def _is_used(
+    unit: int,
+    read: bytes,
+    function: int,
+    guard: "UnitGuard",
+    now: int,
+    duplicates: "DuplicateFilter",
+) -> bool:
+    """Return whether the reply to `read` can be to an open request, or an expected copy.
+
+    For a function other than `function` the exception is a proof too, so it must not be either.
+    """
+    for start in (reply_prefix(read), bytes((read[0] | 0x80,))):
+        if start[0] != function | 0x80:
+            reply = bytes((unit,)) + start
+            if guard.fitting(reply) or duplicates.is_expected(reply, now):
+                return True
+    return False

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 MANY = b"\0"
 """In place of the requests of another master that were not counted."""
-FORGET_US = 150 * SECOND  # longer than the time between two probes with the longest time-out
+FORGET_US = 150 * SECOND
+"""A guard that has only requests of another master ends after this time without any."""
 UNCOUNTED_US = 30 * SECOND
 MAX_OPEN = 32
 """Open requests of one unit."""
@@ -166,12 +167,13 @@ class UnitGuard:
         """Remove closed requests whose time has passed.
 
         If the number of open requests was unknown, no count closes all of them: each ends after
-        `UNCOUNTED_US`, as `MANY` does.
+        `UNCOUNTED_US`, as `MANY` does. The entry that can be any request also ends then: it fits
+        each reply, so there is no proof while it is open.
         """
         kept = []
         for request in self.requests:
             is_open = request.first <= request.last
-            if request.pdu == MANY or (is_open and self.is_uncounted):
+            if request.pdu == MANY or (is_open and (self.is_uncounted or not request.pdu)):
                 is_open = now < request.open_until + UNCOUNTED_US
             if is_open or now < request.open_until:
                 kept.append(request)
@@ -203,6 +205,10 @@ class UnitGuard:
         kept.sent_at = max(kept.sent_at, other.sent_at)
         kept.beside = min(kept.beside or other.beside, other.beside or kept.beside)
         return True
+
+    def is_foreign(self) -> bool:
+        """Return whether all open requests are those of another master."""
+        return False not in [request.is_foreign for request in self.requests]
 
     def handle(self, event: int) -> None:
         """Change the state by an event of the table."""

@@ -32,6 +32,12 @@ POLLS = {
     "a block of registers": pdu.read_holding(ADDRESS, 40),
     "one bit": pdu.read(pdu.READ_DISCRETE, ADDRESS, 1),
 }
+SEVERAL_POLLS = {
+    "one register, inputs": (pdu.read_holding(0, 1), pdu.read(4, 0, 3)),
+    "relays, inputs": (pdu.read(1, 0, 2), pdu.read(2, 0, 16)),
+    "an input, two blocks of relays": (pdu.read(2, 0, 1), pdu.read(1, 0, 16), pdu.read(1, 16, 16)),
+    "replies of one shape": (pdu.read(1, 0, 2), pdu.read(2, 0, 8)),
+}
 KINDS = tuple(
     product(
         (GOOD, REFUSED, IGNORED, SOMETIMES),
@@ -85,19 +91,37 @@ class PartialUnit:
         return pdu.reply_prefix(request) + bytes(pdu.reply_length(request) - 2)
 
 
-def good_again_at(unit: PartialUnit, fault: tuple[tuple[float, float], ...]) -> int:
-    """Poll each second; return the time of the first good value after the faults, 0 if too late."""
+class InputModule(PartialUnit):
+    """A unit with the values of its polls only. It ignores all functions but those of the polls."""
+
+    def __init__(self, polls: tuple[bytes, ...]) -> None:
+        super().__init__((IGNORED, IGNORED, IGNORED, GOOD), polls[0])
+        self.polls = polls
+
+    def verdict(self, request: bytes) -> str:
+        ends = [poll[2] + count_of(poll) for poll in self.polls if poll[0] == request[0]]
+        if not ends:
+            return IGNORED
+        return GOOD if request[2] + count_of(request) <= max(ends) else REFUSED
+
+
+def good_again_at(
+    unit: PartialUnit, fault: tuple[tuple[float, float], ...], polls: tuple[bytes, ...] = ()
+) -> int:
+    """Poll each second; return when all polls had a good value after the faults, 0 if too late."""
+    polls = polls or (unit.poll,)
     bus = Bus(1, "rtu", 19200, 11, TIMEOUT_US)
     bus.event("opened", 0)
     now, ready_at, end = 0, 0, int(fault[-1][1] * SECOND)
     arriving: list[tuple[int, bytes]] = []
-    is_pending = False
+    pending: set[bytes] = set()
+    good: set[bytes] = set()
     while now < end + LIMIT_US:
-        if now >= ready_at and not is_pending:
-            is_pending = bus.submit(UNIT, unit.poll, "poll", retries=1)
+        if now >= ready_at and not pending:
+            pending = {poll for poll in polls if bus.submit(UNIT, poll, poll, retries=1)}
             ready_at += SECOND
         due = min(bus.deadline(), arriving[0][0] if arriving else bus.deadline())
-        if not is_pending:
+        if not pending:
             due = min(due, ready_at)
         now = max(now, due)
         if arriving and arriving[0][0] <= now:
@@ -105,9 +129,11 @@ def good_again_at(unit: PartialUnit, fault: tuple[tuple[float, float], ...]) -> 
         elif bus.deadline() <= now:
             bus.wake(now)
         for result in bus.take_results():
-            is_pending = False
+            pending.discard(result.tag)
             if result.status == "ok" and now > end:
-                return now
+                good.add(result.tag)
+        if len(good) == len(polls):
+            return now
         for _, _, frame in bus.outbox():
             if not [1 for begin, until in fault if begin * SECOND <= now < until * SECOND]:
                 body = unit.reply(frame[1:-2])
@@ -129,6 +155,14 @@ def test_each_kind_of_unit_is_good_again(name: str, fault: str) -> None:
                 stuck.append(kind)
     assert stuck == []
     assert count == (71 - 1 if count_of(poll) > 1 else 34)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("name", SEVERAL_POLLS)
+def test_a_part_of_each_poll_is_tried(name: str, fault: str) -> None:
+    """Only a part of one poll, or a read by a function of another poll, has an answer."""
+    polls = SEVERAL_POLLS[name]
+    assert good_again_at(InputModule(polls), FAULTS[fault], polls)
 
 
 def test_a_unit_that_answers_its_poll_only_cannot_be_proven() -> None:

@@ -41,12 +41,14 @@ def test_requests_that_prove_the_order():
     first = number_of(found[1])
     echoes = [pdu.diagnostics_echo(first + more) for more in (0, 1)]
     other, longer = bytes((4, 0, 0, 0, 1)), bytes((3, 0, 0, 0, 5))
-    eq(found, [READ2, echoes[0], other, longer, READ2, echoes[1]])
+    eq(found, [READ2, echoes[0], other, longer, echoes[1], bytes((1, 0, 0, 0, 1))])
     guard, duplicates = parts()
     guard.expect_late(7, READ1, NOW)
     duplicates.expect(b"\x07\x03\x04", later + 1, later)
     eq(guard.proof_request(poll, later, duplicates, False), bytes((3, 0, 0, 0, 3)))
     eq(guard.proof_request(request(READ2), later, duplicates, False), other)
+    guard, duplicates = parts()
+    guard.expect_late(7, WRITE, NOW)
     eq(guard.proof_request(request(WRITE), later, duplicates, False), None)
     guard, duplicates = parts()
     guard.expect_late(7, READ1, NOW)
@@ -71,13 +73,13 @@ def proofs_in_vain(poll, diagnostics):
 def test_the_kinds_take_turns():
     """A unit can ignore or refuse some of them: each of the others comes within four requests."""
     for poll, found in (
-        (READ1, [(8, 0), (4, 1), (3, 2), (8, 0), (4, 1), (3, 2), (8, 0)]),
-        (READ2, [(3, 1), (8, 0), (4, 1), (3, 3), (3, 1), (8, 0), (4, 1)]),
-        (bytes((1, 0, 9, 0, 8)), [(8, 0), (3, 1), (1, 16), (8, 0), (3, 1), (1, 16), (8, 0)]),
-        (bytes((1, 0, 9, 0, 12)), [(1, 8), (8, 0), (3, 1), (1, 20), (1, 8), (8, 0), (3, 1)]),
+        (READ1, [(8, 0), (4, 1), (3, 2), (8, 0), (1, 1), (3, 2), (8, 0)]),
+        (READ2, [(3, 1), (8, 0), (4, 1), (3, 3), (3, 1), (8, 0), (1, 1)]),
+        (bytes((1, 0, 9, 0, 8)), [(8, 0), (3, 1), (1, 16), (8, 0), (4, 1), (1, 16), (8, 0)]),
+        (bytes((1, 0, 9, 0, 12)), [(1, 8), (8, 0), (3, 1), (1, 20), (1, 8), (8, 0), (4, 1)]),
         (  # there is no longer one
             bytes((3, 0, 0, 0, 125)),
-            [(3, 1), (8, 0), (4, 1), (3, 1), (8, 0), (4, 1), (3, 1)],
+            [(3, 1), (8, 0), (4, 1), (3, 1), (8, 0), (1, 1), (3, 1)],
         ),
     ):
         eq((poll, proofs_in_vain(poll, True)), (poll, found))
@@ -85,17 +87,36 @@ def test_the_kinds_take_turns():
         eq((poll, proofs_in_vain(poll, False)[: len(without)]), (poll, without))
 
 
-def test_one_read_in_vain_of_each_kind_is_open():
-    guard, duplicates = parts()
-    guard.expect_late(7, READ1, NOW)
+def proofs_in_order(guard, duplicates, poll, times):
+    """Return the requests that are sent, none of which is answered."""
     found, now = [], NOW
-    for _ in range(3):
+    for _ in range(times):
         now += SECOND
-        sent = guard.proof_request(request(READ1), now, duplicates, False)
+        sent = guard.proof_request(request(poll), now, duplicates, False)
         if sent is not None:
             guard.expect_late(7, sent, now, request(sent, tag=None))
         found.append(sent)
+    return found
+
+
+def test_one_read_in_vain_of_each_kind_is_open():
+    guard, duplicates = parts()
+    guard.expect_late(7, READ1, NOW)
+    found = proofs_in_order(guard, duplicates, READ1, 3)
     eq(found, [bytes((4, 0, 0, 0, 1)), bytes((3, 0, 0, 0, 2)), None])
+
+
+def test_the_polls_take_turns():
+    """A unit can refuse or ignore what is no part of one of its polls."""
+    guard, duplicates = parts()
+    guard.expect_late(7, READ1, NOW)
+    inputs = bytes((4, 0, 9, 0, 3))
+    guard.expect_late(7, inputs, NOW, request(inputs))
+    guard.expect_foreign(7, bytes((2, 0, 0, 0, 99)), NOW)
+    found = proofs_in_order(guard, duplicates, READ1, 8)
+    parts_of = [bytes((4, 0, 9, 0, count)) for count in (1, 2)]
+    longer = [bytes((4, 0, 9, 0, 4)), bytes((3, 0, 0, 0, 2))]
+    eq([sent for sent in found if sent in parts_of + longer], parts_of[:1] + longer + parts_of[1:])
 
 
 def test_a_longer_read_is_longer_than_all_open_ones():
@@ -104,7 +125,9 @@ def test_a_longer_read_is_longer_than_all_open_ones():
     for poll in (READ1, READ4, READ2):
         guard.expect_late(7, poll, NOW)
     found = [guard.proof_request(request(READ1), NOW + SECOND, duplicates, False) for _ in "12"]
-    eq(found, [bytes((4, 0, 0, 0, 1)), bytes((3, 0, 0, 0, 5))])
+    eq(found[1], bytes((4, 0, 0, 0, 1)))
+    found = guard.proof_request(request(READ1), NOW + SECOND, duplicates, False)
+    eq(found, bytes((3, 0, 0, 0, 5)))
 
 
 def test_a_refused_function_8_is_sent_again_when_none_is_open():
@@ -114,7 +137,7 @@ def test_a_refused_function_8_is_sent_again_when_none_is_open():
     guard.expect_late(7, pdu.diagnostics_echo(1), NOW)
     guard.expect_late(7, pdu.diagnostics_echo(2), NOW)
     guard.expect_late(7, READ1, NOW)
-    for functions in ([4, 3, 4], [3, 8, 4]):
+    for functions in ([4, 3, 1], [3, 8, 2]):
         guard.frame_seen(b"\x07\x88\x01\0\0", NOW + SECOND, NOW + SECOND)
         found = [guard.proof_request(request(READ1), NOW + SECOND, duplicates, True) for _ in "123"]
         eq([sent[0] for sent in found], functions)

@@ -5,7 +5,6 @@
 """
 
 from drivers.modbus.duplicate_filter import DuplicateFilter
-from drivers.modbus.recovery_probe import OVERDUE_US, RecoveryProbe
 from drivers.modbus.request_queue import RequestQueue
 from drivers.modbus.stale_reply.guard import StaleReplyGuard
 from drivers.modbus.stale_reply.unit_guard import (
@@ -15,6 +14,7 @@ from drivers.modbus.stale_reply.unit_guard import (
     SUSPECT,
     SYNCED,
     TABLE,
+    UNCOUNTED_US,
     next_state,
 )
 from drivers.modbus.transaction import Transaction, reply_prefix_of, same_reply_shape, supersedes
@@ -207,23 +207,38 @@ def test_a_poll_waits_for_a_late_reply_of_its_shape():
     eq(guard.units[7].state, HELD)
     guard.update(NOW + 400_000)
     eq(guard.units[7].state, SUSPECT)
-    guard.update(NOW + FORGET_US - 1)
+    guard.update(NOW + 1_000 * FORGET_US)
     eq(7 in guard.units, True)
-    guard.update(NOW + FORGET_US)
-    eq(guard.units, {})
 
 
-def test_a_guard_outlasts_the_pause_between_two_probes():
+def test_a_guard_is_forgotten_only_if_we_never_asked():
     """A unit that is one reply behind answers a probe with the reply to the one before.
 
-    The longest time-out of the configuration is 5 s.
+    With several offline units the pause between two probes has no limit.
     """
-    wire_time = WireTime(2400, 11)
-    probes = RecoveryProbe(wire_time, 0)
-    probes.unit_lost(7)
-    until = wire_time.exchange_us(8, 2 * 21) + 5 * SECOND
-    probes.probe_done(until, until, 2)
-    assert probes.allowed_at + OVERDUE_US < until + FORGET_US
+    guard, _ = parts()
+    guard.expect_foreign(7, READ4, NOW)
+    guard.update(NOW + FORGET_US - 1)
+    eq(guard.units[7].state, SUSPECT)
+    guard.update(NOW + FORGET_US)
+    eq(guard.units, {})
+    guard.expect_foreign(7, READ4, NOW)
+    guard.expect_late(7, READ2, NOW)
+    guard.update(NOW + FORGET_US)
+    guard.update(NOW + FORGET_US)
+    eq(guard.units[7].state, SUSPECT)
+
+
+def test_an_entry_for_any_request_ends():
+    """It fits each reply, so the unit would never be in step again."""
+    guard, _ = parts()
+    for i in range(33):
+        guard.expect_late(7, bytes((3, 0, i, 0, 4)), NOW + i)
+    until = NOW + 32 + 100_000 + UNCOUNTED_US
+    guard.update(until - 1)
+    eq((len(guard.units[7].requests), guard.units[7].requests[-1].pdu), (32, b""))
+    guard.update(until)
+    eq((len(guard.units[7].requests), guard.units[7].fitting(b"\x07\x99")), (31, []))
 
 
 def frame(pdu_reply, unit=7):
