@@ -118,7 +118,6 @@ class StaleReplyGuard:
         if guard.state == SYNCED:
             guard.hold_until = now + self._hold_us
         guard.handle(TIMED_OUT)
-        guard.forget_at = now + FORGET_US
         self._number += 1
         number = self._number
         for request in guard.requests:
@@ -183,7 +182,6 @@ class StaleReplyGuard:
             return None
         guard.close_earliest(fitting, seen_at)
         guard.remove_closed(now)
-        guard.forget_at = now + FORGET_US
         self._check_in_step(frame[0], guard)
         return frame[:2] if frame[1] & 0x80 else fitting[0].reply_prefix
 
@@ -254,7 +252,8 @@ class StaleReplyGuard:
                 continue
             if guard.state == HELD and now >= guard.hold_until:
                 guard.handle(HOLD_ENDED)
-            if guard.state == SUSPECT and now >= guard.forget_at and guard.is_foreign():
+            ends = [r.open_until if r.is_foreign else NEVER for r in guard.requests]
+            if guard.state == SUSPECT and now >= max(ends) + FORGET_US:
                 guard.handle(FORGOTTEN)
                 del self.units[unit]
 
@@ -332,61 +331,51 @@ class StaleReplyGuard:
         guard = self.units.get(transaction.unit)
         if guard is None or True in [now < request.open_until for request in guard.requests]:
             return None  # its reply would prove nothing yet
-        requests = [r for r in guard.requests if r.owner is None or r.owner.tag is not None]
-        polls = [r.pdu for r in requests] + [transaction.pdu]
+        waiting = transaction.pdu
+        own = [r for r in guard.requests if r.owner is None or r.owner.tag is not None]
+        polls = [r.pdu for r in own] + [waiting]
         others = [f for f in _READS if bytes((f,)) not in [p[:1] for p in polls]]
-        own = [r.pdu for r in requests if not r.is_foreign] + [transaction.pdu]
-        bases = sorted({p[3:] + p for p in own if p and p[0] in _READS}, reverse=True)
-        is_other_open = True in [r.pdu != b"" and r.pdu[0] in others for r in guard.requests]
-        rounds = (len(bases) or 1) * (len(others) or 1)
+        pdus = [r.pdu for r in own if not r.is_foreign] + [waiting]
+        bases = sorted({p[3:] + p for p in pdus if p and p[0] in _READS}, reverse=True)
         for _ in range(_TURNS):
-            guard.turn = (guard.turn + 1) % (_TURNS * rounds)
-            turn, at = guard.turn % _TURNS, guard.turn // _TURNS
-            other = 0 if is_other_open or not others else others[at % len(others)]
-            if turn != _DIAGNOSTICS_TURN:
-                if bases:
-                    base = bases[at % len(bases)][2:]
-                    reads = _proof_reads(turn, base, polls, other)
-                    for read in reads:
-                        if not _is_used(transaction.unit, read, base[0], guard, now, duplicates):
-                            return read
-            elif diagnostics and not (guard.refuses_diagnostics and guard.fitting(_REFUSAL)):
-                # Another master of this kind counts too: both must not begin with the same number.
-                self._nonce = (self._nonce or now // _NONCE_STEP_US) + 1 & 0xFFFF
-                return diagnostics_echo(self._nonce)
+            guard.turn = (guard.turn + 1) % (_TURNS * max(1, len(bases) * max(1, len(others))))
+            at = guard.turn // _TURNS
+            if guard.turn % _TURNS == _DIAGNOSTICS_TURN:
+                if diagnostics and not (guard.refuses_diagnostics and guard.fitting(_REFUSAL)):
+                    # Another master of this kind counts too: both must not begin with one number.
+                    self._nonce = (self._nonce or now // _NONCE_STEP_US) + 1 & 0xFFFF
+                    return diagnostics_echo(self._nonce)
+            elif bases:
+                base = bases[at % len(bases)][2:]
+                for read in _proof_reads(guard, base, polls, others):
+                    is_used = False
+                    for start in (reply_prefix(read), bytes((read[0] | 0x80,))):
+                        if start[0] != base[0] | 0x80:
+                            reply = bytes((transaction.unit,)) + start
+                            if guard.fitting(reply) or duplicates.is_expected(reply, now):
+                                is_used = True
+                    if not is_used:
+                        return read
         return None
 
 
-def _proof_reads(turn: int, base: bytes, polls: "list[bytes]", other: int) -> "list[bytes]":
-    """Return the reads whose turn it is: a part of `base`, one value by `other`, or more values.
+def _proof_reads(
+    guard: "UnitGuard", base: bytes, polls: "list[bytes]", others: "list[int]"
+) -> "list[bytes]":
+    """Return the reads whose turn it is: a part of `base`, one value by another function, or more.
 
-    A longer read is longer than all open polls of its function.
+    The good reply must fit no open request and no expected copy. For another function the exception
+    must not fit either, so it proves as much. A longer read is longer than all open polls.
     """
-    function, step = base[0], 8 if base[0] in BIT_READS else 1  # as the length of the reply changes
+    function = base[0]
+    step = 8 if function in BIT_READS else 1  # values by which the length of the reply changes
     counts = range(step, base[3] << 8 | base[4], step)
+    turn = guard.turn % _TURNS
     if turn == _LONGER_TURN:
         count = max([p[3] << 8 | p[4] for p in polls if p[:1] == base[:1]]) + step
         counts = range(count, min(count, MAX_READ) + 1)
     elif turn:
-        function, counts = other, range(1, 2 if other else 1)
+        if not others or [1 for r in guard.requests if r.pdu and r.pdu[0] in others]:
+            return []
+        function, counts = others[guard.turn // _TURNS % len(others)], range(1, 2)
     return [bytes((function, base[1], base[2], n >> 8, n & 0xFF)) for n in counts]
-
-
-def _is_used(
-    unit: int,
-    read: bytes,
-    function: int,
-    guard: "UnitGuard",
-    now: int,
-    duplicates: "DuplicateFilter",
-) -> bool:
-    """Return whether the reply to `read` can be to an open request, or an expected copy.
-
-    For a function other than `function` the exception is a proof too, so it must not be either.
-    """
-    for start in (reply_prefix(read), bytes((read[0] | 0x80,))):
-        if start[0] != function | 0x80:
-            reply = bytes((unit,)) + start
-            if guard.fitting(reply) or duplicates.is_expected(reply, now):
-                return True
-    return False

@@ -108,7 +108,6 @@ class UnitGuard:
     """
 
     __slots__ = (
-        "forget_at",
         "hold_until",
         "is_uncounted",
         "refuses_diagnostics",
@@ -121,7 +120,6 @@ class UnitGuard:
         self.state = SYNCED
         self.requests: list[OpenRequest] = []
         self.hold_until = 0
-        self.forget_at = 0
         self.turn = -1
         self.is_uncounted = self.refuses_diagnostics = False
 
@@ -205,10 +203,6 @@ class UnitGuard:
         kept.sent_at = max(kept.sent_at, other.sent_at)
         kept.beside = min(kept.beside or other.beside, other.beside or kept.beside)
         return True
-
-    def is_foreign(self) -> bool:
-        """Return whether all open requests are those of another master."""
-        return False not in [request.is_foreign for request in self.requests]
 
     def handle(self, event: int) -> None:
         """Change the state by an event of the table."""
