@@ -77,7 +77,7 @@ def test_no_reply_to_another_master_ends_a_request_of_ours() -> None:
 
 @pytest.mark.soak
 def test_two_requests_of_one_shape() -> None:
-    explore(Explorer((READ_A, READ_B), 1), 99_523, 5)
+    Explorer((READ_A, READ_B), 1).run(MOST_STATES, MOST_POLLS)
 
 
 @pytest.mark.soak
