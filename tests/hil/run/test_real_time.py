@@ -31,7 +31,7 @@ from tests.support.programs import require_program
 OUTAGE = """
 name = "outage"
 title = "the bus falls silent for 5 s"
-seconds = 30
+seconds = 24
 [[event]]
 at_s = 5
 do = "bus_silent"
@@ -45,11 +45,11 @@ ever = true
 [[expect]]
 measure = "alarms"
 max = 0
-from_s = 28
+from_s = 22
 [[expect]]
 measure = "state"
 max = 0
-from_s = 28
+from_s = 22
 [[expect]]
 measure = "clock"
 min = 1
@@ -150,19 +150,19 @@ def test_outage_passes_in_real_time(runs: tuple[Path, Processes], dut: str) -> N
         with running_command("hil", "run", "--real-time", *options) as process:
             code, out, err = wait_for_exit(process)
     record: dict[str, Any] = json.loads(check_one_line(out))
-    assert (code, record["failures"], err) == (0, [], "")
+    assert (code, record["failures"]) == (0, []), err  # a long run shows its progress there
     assert record == {
         "scenario": "outage",
         "seed": 1,
         "dut": dut,
         "verdict": "pass",
         "digest": None,
-        "virtual_s": 30.0,
+        "virtual_s": 24.0,
         "wall_s": record["wall_s"],
         "speed": record["speed"],
         "failures": [],
     }
-    assert 30 < record["wall_s"] < TIMEOUT_S
+    assert 24 < record["wall_s"] < TIMEOUT_S
 
 
 def test_log_contains_agent_output(runs: tuple[Path, Processes]) -> None:

@@ -30,6 +30,7 @@ SETTLED_S = 4
 """A case ends early after so many good seconds: nothing is open, and each block had good values."""
 UNITS = (3, 9)
 _SERVICE_US = 150 * MILLISECOND
+_WRITES = bytes((pdu.WRITE_SINGLE, pdu.WRITE_MULTIPLE))
 _IDENTITY = {
     pdu.REPORT_ID: bytes((pdu.REPORT_ID, 2, 7, 255)),
     pdu.DEVICE_ID: bytes((pdu.DEVICE_ID, 14, 1, 1, 0, 0, 1, 0, 2)) + b"ab",
@@ -173,15 +174,26 @@ class HostileCase:
             self._judge(result)
 
     def _is_settled(self) -> bool:
-        """Count good seconds: no guard, no offline unit, no late reply, all blocks have values."""
+        """Count good seconds: no open read, no offline unit, no late reply, all blocks have values.
+
+        An open write holds no poll. It ends with the next write to its unit.
+        """
         first = max(HOSTILE_S * SECOND, self.now - SECOND)
         is_good = (
-            not (self.arriving or self.bus._stale_replies.units or self.bus.offline_units)
+            not (self.arriving or self._has_open_reads() or self.bus.offline_units)
             and all(self.last_good.get(tag, 0) > first for tag in self.blocks)
             and not any(device.owed for device in self.devices.values())
         )
         self.settled = self.settled + 1 if is_good else 0
         return self.settled >= SETTLED_S
+
+    def _has_open_reads(self) -> bool:
+        guards = self.bus._stale_replies.units.values()
+        return any(
+            not (request.pdu and request.pdu[0] in _WRITES)
+            for guard in guards
+            for request in guard.requests
+        )
 
     def _submit_write(self, priority: int = WRITE) -> None:
         unit, self.written = self.rng.choice(UNITS), self.written + 1

@@ -143,25 +143,30 @@ def token(**claims: object) -> str:
     return head + "." + part(KEY.sign(head.encode(), PKCS1v15(), SHA256()))
 
 
-NOW = int(time.time())
+@pytest.mark.parametrize(
+    ("claim", "after_s", "status"),
+    [
+        ("iat", -(10**8), 200),
+        ("exp", 60, 200),
+        ("exp", -60, 200),  # clocks differ
+        ("exp", -600, 401),
+        ("nbf", 60.5, 200),
+        ("nbf", 600, 401),
+    ],
+)
+def test_the_times_of_a_token_are_kept(claim: str, after_s: float, status: int) -> None:
+    check_token({claim: int(time.time()) + after_s}, status)
 
 
 @pytest.mark.parametrize(
     ("claims", "status"),
-    [
-        ({}, 200),
-        ({"data": ""}, 200),
-        ({"iat": NOW - 10**8}, 200),
-        ({"exp": NOW + 60}, 200),
-        ({"exp": NOW - 60}, 200),  # clocks differ
-        ({"exp": NOW - 600}, 401),
-        ({"nbf": NOW + 60.5}, 200),
-        ({"nbf": NOW + 600}, 401),
-        ({"exp": "never"}, 401),
-        ({"exp": True}, 401),
-    ],
+    [({}, 200), ({"data": ""}, 200), ({"exp": "never"}, 401), ({"exp": True}, 401)],
 )
-def test_the_times_of_a_token_are_kept(claims: dict[str, object], status: int) -> None:
+def test_a_token_without_a_time(claims: dict[str, object], status: int) -> None:
+    check_token(claims, status)
+
+
+def check_token(claims: dict[str, object], status: int) -> None:
     webhook = WebhookRig(WebhookAuth([KEY.public_key()]))
     try:
         assert webhook.ask(f"JWT={token(**claims)}".encode()) == status

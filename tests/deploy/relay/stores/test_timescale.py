@@ -11,7 +11,6 @@ from deploy.relay.outputs.postgres_output import PostgresOutput
 from tests.deploy.relay.relay_rig import ALARM, START_MS, PipelineRig, bulk, pack
 from tests.deploy.relay.stores.servers import PostgresServer, postgres
 from tests.deploy.relay.stores.test_stores import ITEMS, context, rows
-from tests.support.programs import MISSING
 
 _HYPERTABLES = "SELECT hypertable_name, num_chunks FROM timescaledb_information.hypertables"
 _DAY_MS = 86_400_000
@@ -50,7 +49,7 @@ def test_late_rows_in_a_compressed_chunk(server: PostgresServer) -> None:
         )
     except psycopg.errors.FeatureNotSupported:
         output.close()
-        pytest.skip(f"{MISSING}TimescaleDB with its own licence (Debian has the Apache part)")
+        pytest.skip("TimescaleDB with its own licence compresses; Debian has the Apache part")
     server.query("SELECT compress_chunk(c) FROM show_chunks('coldloop_sample') AS c")
     late = rows(1, start=START_MS + 500)  # between the rows that are compressed
     for _ in range(2):
