@@ -341,16 +341,18 @@ class RequestSender(BusParts):
         if self._stale_replies.units:
             last_at = last_at or min(now, self._line_timer.last_byte_at)
             for frame in frames:
+                # It can be the reply to another master of the same shape, which has its own copy.
+                shape: bytes | None = frame[: 2 if frame[1] & 0x80 else 3]
                 if not self._duplicate_filter.is_expected(frame, seen_at):
                     is_old = self._is_cut_old and frame is self.client.joined
                     began_at = 0 if is_old else seen_at
                     shape = self._stale_replies.frame_seen(frame, now, began_at)
-                    if shape is not None:
-                        size = len(frame)
-                        until = self._duplicate_due(seen_at, 2 * size + 3)
-                        until = max(until, self._duplicate_due(last_at, size))
-                        self._duplicate_filter.expect(shape, until, seen_at)
-                        self._stale_replies.expect_copy(shape, until)
+                if shape is not None:
+                    size = len(frame)
+                    until = self._duplicate_due(seen_at, 2 * size + 3)
+                    until = max(until, self._duplicate_due(last_at, size))
+                    self._duplicate_filter.expect(shape, until, seen_at)
+                    self._stale_replies.expect_copy(shape, until)
         frames.clear()
 
     def _expect_exception(self, transaction: "Transaction", now: int) -> None:
