@@ -30,6 +30,7 @@ FOUND = (
     ("ascii", "copy in slow parts", 31, "two"),  # the copy of a late reply counted as another one
     ("ascii", "copy in slow parts", 31, "many"),
     ("rtu", "second master, copies", 70169, "two"),  # of a reply of the shape of our last one
+    ("rtu", "second master, behind", 70843, "two"),
     ("ascii", "echo, copy in parts", 80, "mixed"),  # of a late reply, with a pause in the copy
 )
 """Cases that had a wrong, an old, a false or no result once."""
