@@ -323,10 +323,10 @@ class StaleReplyGuard:
         """Return a request whose reply fits no open request of the unit, or None.
 
         The kinds take turns, because a unit can ignore or refuse some of them: a part of the values
-        of `transaction`, function 8 if `diagnostics` permits it, another function, more values. If
-        the unit refuses function 8, none is sent while an older one is open: its exception would
-        prove nothing. The reads take turns too: a part of each open poll, and each function. Of
-        each kind but the parts one is open at a time.
+        of a poll, function 8 if `diagnostics` permits it, another function, more values. If the
+        unit refuses function 8, none is sent while an older one is open: its exception would prove
+        nothing. The polls take turns too, `transaction` and each open one, and so does each
+        function. Of each kind but the parts one is open at a time.
         """
         guard = self.units.get(transaction.unit)
         if guard is None or True in [now < request.open_until for request in guard.requests]:
@@ -348,15 +348,19 @@ class StaleReplyGuard:
             elif bases:
                 base = bases[at % len(bases)][2:]
                 for read in _proof_reads(guard, base, polls, others):
-                    is_used = False
-                    for start in (reply_prefix(read), bytes((read[0] | 0x80,))):
-                        if start[0] != base[0] | 0x80:
-                            reply = bytes((transaction.unit,)) + start
-                            if guard.fitting(reply) or duplicates.is_expected(reply, now):
-                                is_used = True
-                    if not is_used:
+                    replies = [bytes((transaction.unit,)) + reply_prefix(read)]
+                    if read[0] != base[0]:
+                        replies.append(bytes((transaction.unit, read[0] | 0x80)))
+                    if not _is_any_due(guard, replies, duplicates, now):
                         return read
         return None
+
+
+def _is_any_due(
+    guard: "UnitGuard", replies: "list[bytes]", duplicates: "DuplicateFilter", now: int
+) -> bool:
+    """Return whether an older reply, or a copy of one, can begin like one of `replies`."""
+    return any(guard.fitting(reply) or duplicates.is_expected(reply, now) for reply in replies)
 
 
 def _proof_reads(

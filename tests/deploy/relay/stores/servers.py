@@ -7,10 +7,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +141,15 @@ class VictoriaServer:
             one["metric"]["__name__"]: list(zip(one["timestamps"], one["values"], strict=True))
             for one in series
         }
+
+
+@contextmanager
+def http_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve HTTP in a thread; yield the address, `http://HOST:PORT`."""
+    found = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=found.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{found.server_address[1]}"
+    finally:
+        found.shutdown()
+        found.server_close()

@@ -2,11 +2,9 @@
 """`coldloop relay --check`: what the relay could not use is named, and nothing is left behind."""
 
 import sqlite3
-import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -16,9 +14,9 @@ from deploy.relay.outputs import kafka_output
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.influx_output import InfluxOutput
 from tests.deploy.relay.relay_rig import ALARM, PipelineRig, bulk, pack
-from tests.deploy.relay.stores.servers import PostgresServer, VictoriaServer, postgres
+from tests.deploy.relay.stores.servers import PostgresServer, VictoriaServer, http_server, postgres
 from tests.deploy.relay.stores.test_stores import context
-from tests.support.programs import free_port, require_program, wait_until_open
+from tests.support.programs import free_port, running_mosquitto
 
 _ACL = "topic readwrite coldloop/#\ntopic readwrite mine/#\n"
 
@@ -26,16 +24,11 @@ _ACL = "topic readwrite coldloop/#\ntopic readwrite mine/#\n"
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Start a mosquitto with rights at `coldloop/#` and `mine/#` only."""
-    folder, port = tmp_path_factory.mktemp("broker"), free_port()
+    folder = tmp_path_factory.mktemp("broker")
     (folder / "acl").write_text(_ACL)
-    (folder / "mosquitto.conf").write_text(
-        f"listener {port} 127.0.0.1\nuser root\nallow_anonymous true\nacl_file {folder}/acl\n"
-    )
-    words = [require_program("mosquitto"), "-c", str(folder / "mosquitto.conf")]
-    with subprocess.Popen(words, stdout=-3, stderr=-3) as process:
-        wait_until_open(port)
+    settings = f"user root\nacl_file {folder}/acl\n"
+    with running_mosquitto(folder / "mosquitto.conf", settings) as port:
         yield port
-        process.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +38,7 @@ def server() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def http_server(code: int, text: bytes = b"") -> Iterator[str]:
+def answering_server(code: int, text: bytes = b"") -> Iterator[str]:
     class FixedAnswerHandler(BaseHTTPRequestHandler):
         """Gives the same answer to each POST."""
 
@@ -59,13 +52,8 @@ def http_server(code: int, text: bytes = b"") -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Write no log."""
 
-    found = HTTPServer(("127.0.0.1", 0), FixedAnswerHandler)
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{found.server_address[1]}"
-    finally:
-        found.shutdown()
-        found.server_close()
+    with http_server(FixedAnswerHandler) as address:
+        yield address
 
 
 class Checker:
@@ -176,13 +164,13 @@ def test_a_wrong_path_refuses_no_record(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [200, 204, 401, 403, 404, 500])
 def test_http_servers(check: Checker, tmp_path: Path, code: int) -> None:
-    with http_server(code) as url:
+    with answering_server(code) as url:
         for words in (
             ["--clickhouse", url],
             ["--fleet", str(tmp_path / "f.db"), "--influx", f"{url}/write"],
         ):
             assert bool(check.problems(*words)) is (code >= 300)
-    with http_server(400, b'{"code":"invalid","message":"writing requires points"}') as url:
+    with answering_server(400, b'{"code":"invalid","message":"writing requires points"}') as url:
         assert check.problems("--fleet", str(tmp_path / "f"), "--influx", f"{url}/w") == []
 
 

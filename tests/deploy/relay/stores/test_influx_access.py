@@ -2,10 +2,9 @@
 """InfluxDB output: TLS with a private authority and tokens, also for the page `/metrics`."""
 
 import dataclasses
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import HttpClient, NoPageError
 from deploy.relay.outputs.influx_output import InfluxOutput
-from tests.deploy.relay.stores.servers import VictoriaServer
+from tests.deploy.relay.stores.servers import VictoriaServer, http_server
 from tests.deploy.relay.stores.test_stores import context, rows
 from tests.support.cli_tools import wait_until
 from tests.support.runtime_rig import CertificateAuthority
@@ -72,13 +71,8 @@ class _PageHandler(BaseHTTPRequestHandler):
 @contextmanager
 def server(**attributes: object) -> Iterator[str]:
     handler = type("_Other", (_PageHandler,), attributes)
-    found = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{found.server_address[1]}"
-    finally:
-        found.shutdown()
-        found.server_close()
+    with http_server(handler) as address:
+        yield address
 
 
 def test_the_page_gets_the_token(capsys: pytest.CaptureFixture[str]) -> None:
