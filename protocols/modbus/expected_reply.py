@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 OTHER_MASTER = "another master is on the line"
 MIN_FRAME = 5
 """Bytes of an exception: unit, function, code, CRC."""
+CRC_SIZE = 2
 _SHORTEST = 4  # bytes of the request of function 17
 ECHO_FUNCTIONS = (5, 6, 8, 22)
 """Functions whose good reply is equal to the request."""
@@ -297,6 +298,18 @@ def join_frame(cut: bytes, data: bytes) -> "tuple[bytes, int]":
         if end > len(cut):
             return joined[begin:end], end - len(cut)
     return b"", 0
+
+
+def next_start(data: bytes, end: int) -> int:
+    """Return where the next frame begins after one that ends at `end`: there, or in its CRC.
+
+    The last bytes of a frame can be lost. If the first ones of the next frame are equal to them,
+    they belong to both frames.
+    """
+    for begin in range(max(0, end - CRC_SIZE), end):
+        if frame_end(data, begin, len(data)) > end:
+            return begin
+    return end
 
 
 def requests_in(data: bytes, own: bytes) -> "list[bytes]":

@@ -30,6 +30,7 @@ import struct
 from protocols.errors import EncodeError
 from protocols.modbus.crc import MAX_KNOWN, is_intact, with_crc
 from protocols.modbus.expected_reply import (
+    CRC_SIZE,
     ECHO_FUNCTIONS,
     MIN_FRAME,
     OTHER_MASTER,
@@ -38,6 +39,7 @@ from protocols.modbus.expected_reply import (
     frame_end,
     join_frame,
     longest_end,
+    next_start,
     requests_in,
 )
 from protocols.modbus.frame_counters import FrameCounters
@@ -102,6 +104,7 @@ class RtuClient(OtherRequests):
         self._other_reply_due = self._is_continued = False
         self._trailing_data = self.last_reply = b""
         self.cut = b""  # the last classified bytes that are no frame: its rest can follow
+        self._before_cut = b""  # the CRC of the frame before them: the next can begin in it
         self._waiting = self._exception_ambiguous = False
         self._known: dict[tuple[int, bytes], ExpectedReply] = {}
         self._reused = self._expected = ExpectedReply()
@@ -193,6 +196,7 @@ class RtuClient(OtherRequests):
     def reset(self, goes_on: bool = False) -> None:
         """Discard all received bytes. If the line `goes_on`, the rest of a frame can come."""
         self.cut = (self.cut + self.buffer)[-_MAX_FRAME:] if goes_on else b""
+        self._before_cut = b""
         self._clear()
         self.forget_others()
         self._waiting = self.echo_known = False
@@ -409,23 +413,27 @@ class RtuClient(OtherRequests):
     def _classify(self, data: bytes) -> None:
         """Count the frames in `data` by their type, and all other bytes as noise."""
         size, before = len(data), self.cut
-        at = last_end = self._join_cut(data) if before else 0
+        last_end = self._join_cut(data)
+        at = next_start(data, last_end)
         while at < size:
             end = frame_end(data, at, size)
             if end:
                 self._count_frame(data[at:end])
-                at = last_end = end
+                at, last_end = next_start(data, end), end
             else:
                 self.counters.discarded_bytes += 1
                 at += 1
         if last_end:  # else a frame can come in more than two parts
             before = b""
+            self._before_cut = data[max(0, last_end - CRC_SIZE) : last_end]
         self.cut = (before + data[last_end:])[-_MAX_FRAME:]
 
     def _join_cut(self, data: bytes) -> int:
-        """Count the frame that our request or time-out cut; return where `data` goes on."""
+        """Count the frame that our request or time-out cut; return where it ends in `data`."""
         cut, self.cut = self.cut, b""
-        self.joined, at = join_frame(cut, data)
+        if not cut and frame_end(data, 0, len(data)):
+            return 0
+        self.joined, at = join_frame(self._before_cut + cut, data)
         if at:
             self._count_frame(self.joined)
         return at

@@ -31,6 +31,7 @@ FOUND = (
     ("ascii", "copy in slow parts", 31, "many"),
     ("rtu", "second master, copies", 70169, "two"),  # of a reply of the shape of our last one
     ("rtu", "second master, behind", 70843, "two"),
+    ("rtu", "second master, behind", 73249, "mixed"),  # a byte was a part of two frames
     ("ascii", "echo, copy in parts", 80, "mixed"),  # of a late reply, with a pause in the copy
 )
 """Cases that had a wrong, an old, a false or no result once."""

@@ -413,6 +413,24 @@ def test_a_reply_that_can_be_that_to_another_master():
     eq(client.unanswered_others(), [])
 
 
+def test_lost_end_of_a_frame_is_equal_to_the_start_of_the_next():
+    """Both requests of the other master are seen, wherever the bytes are split."""
+    first = with_crc(b"\x03\x05\x01\x90\xff\x00")
+    second = rtu.build_frame(9, pdu.read_holding(0xAA, 2))
+    eq(first[-1:], second[:1])
+    data = first[:-1] + second
+    for split in range(1, len(data)):
+        for restart in (False, True):
+            client = rtu.RtuClient()
+            client.feed(data[:split])
+            if restart:
+                client.start(9, pdu.read_holding(1, 2))
+            client.feed(data[split:])
+            client.stop()
+            others = client.unanswered_others()
+            eq((split, restart, second[:-2] in others), (split, restart, True))
+
+
 def test_reply_can_be_discarded():
     client = rtu.RtuClient()
     client.start(5, pdu.read_holding(16, 2))
