@@ -23,7 +23,9 @@ _STILL_PCT, _TURNS_PCT = 2.0, 10.0
 _SILENT_POLLS = 2
 _STALL_US = 150 * MILLISECOND
 _STARTS_IN_US = 400 * MILLISECOND
-_START_US = 6 * SECOND
+_START_US = 8 * SECOND
+"""After 5 s `PumpActuator` stops a drive that stands, and starts it again in the next cycle: its
+start was inhibited. This second start has 2 s."""
 _RETRY_US = 300 * SECOND
 _STEADY_US = 10 * SECOND
 _GIVES_PCT, _GIVES_US = 40.0, 5 * SECOND

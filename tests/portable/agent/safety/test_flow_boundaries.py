@@ -294,13 +294,13 @@ def test_a_blocked_pump_that_is_tried_again_has_its_time_to_start():
         (2, 0.0),
         (302, 0.0),
         (303, 0.0),
-        (308, 0.0),
-        (309, 0.0),
+        (310, 0.0),
+        (311, 0.0),
     ):
         pump.session.answer(START + seconds * SECOND, speed)
         if drive.update(START + seconds * SECOND):
             found.append(seconds)
-    eq(found, [2, 309])
+    eq(found, [2, 311])
 
 
 def test_the_mains_are_low_by_their_nominal_voltage():

@@ -423,16 +423,16 @@ def test_a_turning_pump_that_stands_is_blocked_after_two_readings():
     eq((feed(drive, pump, (1000, 10.1)), pump.stalled, drive.is_dead), ([], False, False))
 
 
-def test_a_pump_has_six_seconds_to_start():
+def test_a_pump_has_eight_seconds_to_start():
     drive, pump = watch()
-    eq(feed(drive, pump, (0, 0.0), (5999, 0.0)), [])
-    eq(feed(drive, pump, (6000, 0.0)), [6000])
-    eq((feed(drive, pump, (305_999, 0.0)), pump.stalled), ([], True))
-    eq((feed(drive, pump, (306_000, 0.0)), pump.stalled), ([], False))  # it is tried again
+    eq(feed(drive, pump, (0, 0.0), (7999, 0.0)), [])
+    eq(feed(drive, pump, (8000, 0.0)), [8000])
+    eq((feed(drive, pump, (307_999, 0.0)), pump.stalled), ([], True))
+    eq((feed(drive, pump, (308_000, 0.0)), pump.stalled), ([], False))  # it is tried again
     eq((drive.is_blocked, drive.is_shown_blocked), (False, True))  # its alarm stays until it turns
-    feed(drive, pump, (307_000, 10.0))
+    feed(drive, pump, (309_000, 10.0))
     eq(drive.is_shown_blocked, True)
-    feed(drive, pump, (308_000, 10.1))
+    feed(drive, pump, (310_000, 10.1))
     eq(drive.is_shown_blocked, False)
     drive, pump = watch()
     pump.running = False
@@ -494,7 +494,7 @@ FAULTS = (
 """Faults of the record: attribute of `DryRow`, value, value afterwards."""
 
 
-def test_a_pump_that_is_tried_again_has_six_seconds_to_start():
+def test_a_pump_that_is_tried_again_has_eight_seconds_to_start():
     for mark in (DriveWatch.mark_failed, DriveWatch.mark_stalled):
         drive, pump = watch()
         feed(drive, pump, (0, 70.0), (10_001, 70.0))
@@ -502,8 +502,8 @@ def test_a_pump_that_is_tried_again_has_six_seconds_to_start():
         pump.running = False
         eq((feed(drive, pump, (11_000, 0.0), (310_001, 0.0)), pump.stalled), ([], False))
         pump.running = True
-        eq(feed(drive, pump, (310_100, 0.0), (310_600, 0.0), (316_000, 0.0)), [])
-        eq(feed(drive, pump, (316_100, 0.0)), [316_100])
+        eq(feed(drive, pump, (310_100, 0.0), (310_600, 0.0), (318_000, 0.0)), [])
+        eq(feed(drive, pump, (318_100, 0.0)), [318_100])
 
 
 def trace_faults():
