@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hil.devices.base import SECOND
+from hil.devices.base import NEVER, SECOND
 from hil.devices.modbus.register_codec import RegisterFormat
 from hil.devices.modbus.server import ILLEGAL_ADDRESS, ModbusServer
 from hil.devices.modbus.watchdog import Watchdog
@@ -76,7 +76,8 @@ class AbbAcs580(ModbusServer):
     trip(code)     the shaft coasts to a stop; bit 3 is set until a reset
     trip_persists  a reset has no effect while this is true
     local          switched to local mode: bit 9 is 0, writes are confirmed without an effect
-    cut_power      the drive does not reply, and the shaft coasts to a stop
+    cut_power      the drive does not reply, and the shaft coasts to a stop; without power it
+                   does not trip and does not restart
     """
 
     FAULTS = ModbusServer.FAULTS | {"trip_persists", "local"}
@@ -119,6 +120,7 @@ class AbbAcs580(ModbusServer):
         self.hours = 2345.0
         self.running = self.shaft.speed_pct > 0.0
         self.inhibited = False
+        self.has_power = True
         self._updated_at = -1
         self._shown_steps = -1
         self._parameters_shown = False
@@ -148,18 +150,28 @@ class AbbAcs580(ModbusServer):
 
     def cut_power(self) -> None:
         """Cut the power: the drive does not reply, and the shaft coasts to a stop."""
-        self.dead = True
+        self.has_power = False
+        self.silent_until = NEVER
         self.running = False
         self.shaft.command(0.0, _COAST_PCT_S)
 
     def restore_power(self, now: int) -> None:
         """Restore the power after `cut_power`: the drive restarts."""
-        if self.dead:
-            self.dead = False
+        if not self.has_power:
+            self.has_power = True
             self.reboot(now)
 
+    def reboot(self, now: int) -> None:
+        """Restart; without power nothing happens."""
+        if self.has_power:
+            super().reboot(now)
+
     def trip(self, code: int = 0x2310) -> None:
-        """Trip with a fault code (0x2310 is overcurrent); the shaft coasts to a stop."""
+        """Trip with a fault code (0x2310 is overcurrent); the shaft coasts to a stop. Without power
+        nothing happens.
+        """
+        if not self.has_power:
+            return
         self.fault = code
         self.running = False
         self.inhibited = True
@@ -205,7 +217,7 @@ class AbbAcs580(ModbusServer):
     def on_restart(self, now: int) -> None:
         """Restart: the shaft is stopped, and OFF1 must be 0 once before it runs."""
         self.fault = 0
-        self.running = False
+        self.running = self.inhibited = False
         self._control = self.registers[CONTROL] = 0x047E
         self._reference = self.registers[REF1] = 0
         self._shown_steps = -1

@@ -9,6 +9,9 @@ from hil.devices.drives.danfoss_fc import DanfossFc
 from hil.devices.drives.grundfos_cim import GrundfosCim
 from hil.devices.drives.wilo_booster import WiloBooster
 from tests.hil.devices.model_rig import UNIT, plant, single_device_master
+from tests.support.modbus_master import LineMaster
+
+OVERCURRENT = 0x2310
 
 
 def test_grundfos_accepts_setpoint_in_remote_only() -> None:
@@ -261,6 +264,62 @@ def test_acs580_waits_for_off1_after_power_cut() -> None:
     assert master.read(UNIT, 0, 2) == [0x047E, 0]
     master.advance(10.0)
     assert master.read(UNIT, 4) == [0]
+    master.write(UNIT, 0, 0x047F, 10_000)
+    master.advance(10.0)
+    assert master.read(UNIT, 4) == [10_000]
+
+
+def stopped_drive() -> tuple[AbbAcs580, LineMaster]:
+    """Return a drive without power, and its master, 1 s after the start."""
+    drive = AbbAcs580(plant(), 0, UNIT, comm_timeout_us=0)
+    master = single_device_master(drive)
+    master.advance(1.0)
+    drive.cut_power()
+    return drive, master
+
+
+def test_acs580_without_power_does_not_trip() -> None:
+    drive, master = stopped_drive()
+    drive.trip(OVERCURRENT)
+    assert (drive.fault, drive.inhibited) == (0, False)
+    drive.restore_power(master.now)
+    master.now += drive.boot_us
+    assert master.read(UNIT, 3)[0] & 0b1001 == 0b0001, "ready, no trip"
+    drive.trip(OVERCURRENT)
+    assert master.read(UNIT, 3)[0] & 0b1001 == 0b1000
+
+
+def test_acs580_without_power_does_not_restart_or_reply() -> None:
+    drive, master = stopped_drive()
+    drive.reboot(master.now)
+    drive.inject("dead", True)
+    drive.inject("dead", False)
+    master.advance(60.0)
+    assert master.read_exception(UNIT, 3) == -1
+    drive.restore_power(master.now)
+    assert master.read_exception(UNIT, 3) == -1
+    master.now += drive.boot_us
+    assert master.read(UNIT, 0) == [0x047E]
+
+
+def test_acs580_that_does_not_reply_trips_and_has_no_restart_when_the_mains_return() -> None:
+    hall = plant()
+    drive = AbbAcs580(hall, 0, UNIT, comm_timeout_us=0)
+    drive.inject("dead", True)
+    drive.restore_power(0)
+    hall.advance(1_000_000)
+    assert (drive.dead, hall.pumps[0].speed_pct) == (True, 70.0)
+    drive.trip(OVERCURRENT)
+    assert drive.fault == OVERCURRENT
+
+
+def test_acs580_runs_after_a_restart_during_a_trip() -> None:
+    drive = AbbAcs580(plant(), 0, UNIT, comm_timeout_us=0)
+    master = single_device_master(drive)
+    drive.trip(OVERCURRENT)
+    drive.reboot(0)
+    master.now = drive.boot_us
+    assert master.read(UNIT, 3)[0] & 0b100_1001 == 0b1, "ready, no trip, no inhibition"
     master.write(UNIT, 0, 0x047F, 10_000)
     master.advance(10.0)
     assert master.read(UNIT, 4) == [10_000]

@@ -89,11 +89,11 @@ def test_faults_of_fans_begin_and_end(row: Testbed) -> None:
     drive = row.surroundings.fans[1]
     EVENTS["fan_lost"].do(row, 2.0)
     advance_s(row, 5)
-    assert (drive.dead, drive.shaft.speed_pct) == (True, 0.0)
+    assert (drive.has_power, drive.shaft.speed_pct) == (False, 0.0)
     undo = EVENTS["fan_lost"].undo
     assert undo is not None
     undo(row)
-    assert not drive.dead
+    assert drive.has_power
     EVENTS["fan_dead"].do(row, 2.0)
     assert (drive.dead, row.surroundings.fans[0].dead) == (True, False)
     undo = EVENTS["fan_dead"].undo
