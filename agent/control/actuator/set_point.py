@@ -57,6 +57,7 @@ class SetPointLoop:
         self.pumps: list[Any] = []
         self.arbiter = None
         self.at_fail_safe = self.in_wave = self.lag_running = False
+        self._is_optimised = False
         self._session = None
         self._point = 0
         if config.actuators:
@@ -64,13 +65,15 @@ class SetPointLoop:
             self._point = self._session.device.point_index(self._session.profile.cdu[role])
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Set the set-point; the CDU has its own tuning."""
+        """Set the set-point, if no optimiser moves it; the CDU has its own tuning."""
         self.config = config
-        self.setpoint = config.setpoint
+        if not self._is_optimised:
+            self.setpoint = config.setpoint
 
     def set_setpoint(self, setpoint: float) -> None:
-        """Set the set-point until the next `set_tuning`."""
+        """Set the set-point; from now on only this moves it."""
         self.setpoint = setpoint
+        self._is_optimised = True
 
     def set_care(self, is_gentle: bool, deadband_scale: float, stiction_pct: float) -> None:
         """Do nothing: the CDU moves its own valve."""

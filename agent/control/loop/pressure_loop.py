@@ -54,7 +54,7 @@ class PressureLoop:
         self.setpoint = config.setpoint
         self.at_fail_safe = True
         self.arbiter = arbiter
-        self._tuning_changed = False
+        self._tuning_changed = self._is_optimised = False
         self.lag_running = False
         self._stage_since: int | None = None
         self._alone_pct: float | None = None  # speed at which one pump held the set-point
@@ -63,17 +63,21 @@ class PressureLoop:
         )
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Set the set-point and the other settings, with bumpless transfer."""
+        """Set the set-point and the other settings, with bumpless transfer. A set-point that the
+        optimiser moves stays in force; its target is another one.
+        """
         self.config = config
-        self.setpoint = config.setpoint
+        if not self._is_optimised:
+            self.setpoint = config.setpoint
         self._pi.set_tuning(
             config.gain, config.integral_s, config.min_pct, config.max_pct, config.rate_pct_per_s
         )
         self._tuning_changed = True
 
     def set_setpoint(self, setpoint: float) -> None:
-        """Set the set-point, kPa, until the next `set_tuning`."""
+        """Set the set-point, kPa; from now on only this moves it."""
         self.setpoint = setpoint
+        self._is_optimised = True
 
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and request the pump speeds."""

@@ -212,8 +212,8 @@ def test_new_tuning_applies_without_a_step_of_the_output():
     eq([made.step(0)[0], made.step(2500)[0]], [70.0, 30.0])
     eq(made.step(16001), [65.0, 65.0])
     made.loop.set_setpoint(90.0)
-    made.loop.at_fail_safe = False
-    eq(made.loop.setpoint, 90.0)
+    made.loop.set_tuning(FieldbusRig(config()).config.pressure)
+    eq((made.loop.setpoint, made.loop.config.setpoint), (90.0, 100))
 
 
 def raise_speed(made, seconds, tenths=1000):

@@ -2,15 +2,18 @@
 """Set-point requests and live changes: the last one holds, the configuration stays as loaded."""
 
 from agent.config.config_copy import with_setpoint, with_tuning
+from agent.control.actuator.set_point import NoSensor, SetPointLoop
 from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest
 from agent.core.config_records import Config, LoopConfig
 from agent.remote.update.live_change import with_changes
-from tests.portable.agent.control.test_component import ROOM1, make_rig
+from tests.portable.agent.control.test_component import ROOM1, ROOM2, make_rig
 from tests.portable.support.agent_rig import CDU, VALVE, AgentRig, FieldbusRig, config
 from tests.portable.support.check import eq, near
+from tests.portable.support.cooling_settings import OPTIMUM
 
 SUPPLY_C, FACILITY_C = 0, 2  # registers of the CDU and of the valve
 SETPOINT, GAIN = 1, 3  # numbers of parameters of the supply loop
+DP_SETPOINT, DP_RATE = 2, 8  # and of the pressure loop
 
 
 def start_rig():
@@ -120,6 +123,35 @@ def test_a_change_between_two_cycles_leaves_the_setpoint_in_force():
     eq(loop.setpoint, in_force_c)
     rig.run(2)
     near(loop.setpoint, in_force_c, 0.1)
+
+
+def test_a_change_leaves_the_pressure_of_the_optimiser_in_force():
+    """It moves by 0.2 kPa each cycle to that of the optimiser, which the change may have moved."""
+    model = {key: value for key, value in OPTIMUM.items() if key != "every_s"}
+    rig = make_rig(optimum=dict(model, air="room2", every_s=60), low_c=25, high_c=34, dew=True)
+    rig.set(ROOM2, 0, 3000)
+    rig.run(200)
+    loop = rig.agent.pressure_loop
+    in_force_kpa = loop.setpoint
+    assert 50.0 < in_force_kpa < 75.0, in_force_kpa
+    for changes in (((DP_RATE, 7),), ((DP_SETPOINT, 110),)):
+        change(rig, *changes)
+        eq(loop.setpoint, in_force_kpa)
+    request(rig, PRESSURE, 105.0)
+    eq((loop.setpoint, loop.config.setpoint, loop.config.rate_pct_per_s), (in_force_kpa, 105.0, 7))
+    rig.run(2)
+    near(loop.setpoint, in_force_kpa, 0.45)
+
+
+def test_a_change_leaves_the_optimised_setpoint_of_a_cdu_that_controls_itself():
+    settings = with_setpoint(FieldbusRig().config.pressure, 80.0)
+    settings.actuators = []
+    loop = SetPointLoop(settings, NoSensor(), None, "dp")
+    loop.set_tuning(with_setpoint(settings, 90.0))
+    eq((loop.setpoint, loop.config.setpoint), (90.0, 90.0))
+    loop.set_setpoint(60.0)
+    loop.set_tuning(with_setpoint(settings, 70.0))
+    eq((loop.setpoint, loop.config.setpoint), (60.0, 70.0))
 
 
 def test_copies_share_nothing_that_is_changed():
