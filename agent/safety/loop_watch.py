@@ -10,7 +10,8 @@ Stops nothing. A loss of flow is found by `agent.safety.flow_watch`.
     filter_high       the pressure drop of the filter is above `_FILTER_KPA` for `_FILTER_COUNT`.
                       It ends at a low drop, but not only because less coolant flows: the drop
                       over the square of the flow must have fallen by a fifth
-    supply_deviation  the supply is `_FAR_K` from its set-point for `_FAR_COUNT`
+    supply_deviation  the supply is `_FAR_K` below its set-point, or above it and its target, for
+                      `_FAR_COUNT`
 
 The mean of the static pressure is slow. A step of the sensor by more than `_STEP_KPA` is no leak:
 the sensor is false, or an operator fills up. The mean then starts again. But a step ends no alarm:
@@ -82,7 +83,11 @@ class LoopWatch:
             self._add_filter(kpa, now)
         supply_c = read(self._supply_c, now)
         if supply_c is not None:
-            away_k = abs(supply_c - self._agent.supply_loop.setpoint)
+            # Hot loads lower the set-point to the coldest supply, and it rises from there slowly. No
+            # plan of the site promises water for it.
+            loop = self._agent.supply_loop
+            above_k = supply_c - max(loop.setpoint, loop.target)
+            away_k = max(above_k, loop.setpoint - supply_c)
             limit = _FAR_END_K if self.is_far else _FAR_K
             self._far_count = self._far_count + 1 if away_k > limit else 0
             self.is_far = self._far_count >= _FAR_COUNT

@@ -64,6 +64,11 @@ class SetPointLoop:
             self._session = fieldbus.claim_outputs(config.actuators[0])
             self._point = self._session.device.point_index(self._session.profile.cdu[role])
 
+    @property
+    def target(self) -> float:
+        """The end value of the set-point, °C or kPa."""
+        return self.config.setpoint
+
     def set_tuning(self, config: "LoopConfig") -> None:
         """Set the set-point, if no optimiser moves it; the CDU has its own tuning."""
         self.config = config

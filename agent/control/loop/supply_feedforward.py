@@ -69,6 +69,11 @@ class SupplyLoopFf(SupplyLoop):
         self.cooling.set_target(config.setpoint)
         self.cooling.feedforward.set_limits(config.min_pct, config.max_pct, config.rate_pct_per_s)
 
+    @property
+    def target(self) -> float:
+        """The end value of the ramp of the set-point, °C: configured, or of the optimiser."""
+        return self.cooling.target_c
+
     def set_care(self, is_gentle: bool, deadband_scale: float, stiction_pct: float) -> None:
         """Set how to move the valve: in the gentle mode, with a larger deadband (1: the usual one),
         with moves for a stiction in percent of the stroke (0: none).

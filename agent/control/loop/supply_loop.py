@@ -54,6 +54,11 @@ class SupplyLoop:
         self.setpoint = config.setpoint
         self._set_pi_tuning()
 
+    @property
+    def target(self) -> float:
+        """The end value of the set-point, °C."""
+        return self.config.setpoint
+
     def set_care(self, is_gentle: bool, deadband_scale: float, stiction_pct: float) -> None:
         """Set how to move the valve, with bumpless transfer: in the gentle mode with half of the
         gain and twice the integral time. The other two are for a loop with a model.

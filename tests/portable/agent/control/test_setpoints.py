@@ -107,6 +107,18 @@ def test_model_based_loop_ramps_to_the_request():
     eq(rig.agent.supply_loop.setpoint, 33.0)
 
 
+def test_each_loop_shows_the_target_of_its_setpoint():
+    basic, model = start_rig(), make_rig()
+    for rig in (basic, model):
+        request(rig, SUPPLY, 34.0)
+        rig.run(2)
+        eq(rig.agent.supply_loop.target, 34.0)
+    eq(basic.agent.supply_loop.setpoint, 34.0)
+    assert model.agent.supply_loop.setpoint < 33.0
+    model.agent.supply_loop.cooling.set_target(33.5)  # as the optimiser does
+    eq(model.agent.supply_loop.target, 33.5)
+
+
 def test_a_change_between_two_cycles_leaves_the_setpoint_in_force():
     """The dew-point limit holds it up. A status of this moment must not show the configured one."""
     rig = make_rig(dew=True)
@@ -151,7 +163,7 @@ def test_a_change_leaves_the_optimised_setpoint_of_a_cdu_that_controls_itself():
     eq((loop.setpoint, loop.config.setpoint), (90.0, 90.0))
     loop.set_setpoint(60.0)
     loop.set_tuning(with_setpoint(settings, 70.0))
-    eq((loop.setpoint, loop.config.setpoint), (60.0, 70.0))
+    eq((loop.setpoint, loop.target), (60.0, 70.0))
 
 
 def test_copies_share_nothing_that_is_changed():

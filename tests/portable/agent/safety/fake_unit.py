@@ -44,10 +44,10 @@ class ClaimRecorder:
 
 
 class FakeLoop:
-    """A loop: its sensor, its set-point, its valve and its pumps."""
+    """A loop: its sensor, its set-point and its target, its valve and its pumps."""
 
     def __init__(self, value):
-        self.sensor, self.setpoint = FixedReading(value), 32.0
+        self.sensor, self.setpoint, self.target = FixedReading(value), 32.0, 32.0
         self.valve = FixedReading(41.26)
         self.pumps = [FixedReading(70.0), FixedReading()]
 

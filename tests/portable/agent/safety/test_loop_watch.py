@@ -185,6 +185,22 @@ def test_supply_is_far_by_exact_limits():
     eq(unit.step(19, supply_c=37.0), [])
 
 
+def test_a_supply_on_its_way_from_the_coldest_setpoint_to_its_target_is_not_far():
+    """Hot loads need the coldest supply; the facility water of the site cannot give it."""
+    for setpoint_c, target_c, supply_c, is_far in (
+        (20.0, 32.0, 26.0, False),
+        (20.0, 32.0, 36.0, False),
+        (20.0, 32.0, 36.1, True),
+        (20.0, 32.0, 15.9, True),
+        (28.0, 20.0, 32.1, True),  # held up by the dew-point limit
+        (28.0, 20.0, 23.9, True),
+    ):
+        unit = LoopUnit()
+        unit.supply_loop.setpoint, unit.supply_loop.target = setpoint_c, target_c
+        found = unit.step(20, supply_c=supply_c)
+        eq((setpoint_c, supply_c, found), (setpoint_c, supply_c, ["supply_deviation"] * is_far))
+
+
 def test_a_cycle_takes_the_pressures_of_the_unit():
     unit = LoopUnit()
     unit.step(20)
