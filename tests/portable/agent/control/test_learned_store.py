@@ -5,7 +5,7 @@ from agent.control.law.plausibility import RowPlausibility
 from agent.control.law.row.readings import RowReadings
 from agent.control.watch.learned_store import KEY, LearnedStore
 from protocols.time_units import SECOND
-from tests.portable.agent.control.law.row.test_plausibility import steady_row
+from tests.portable.agent.control.law.row.row_rig import steady_row
 from tests.portable.support.check import eq, near
 
 

@@ -14,7 +14,7 @@ from agent.control.law.row.checked_signal import RANGE, RELATION, CheckedSignal
 from agent.control.law.row.readings import RowReadings
 from agent.control.law.sensor_check import SensorValidator
 from protocols.time_units import SECOND
-from tests.portable.agent.control.law.row.test_plausibility import run, steady_row, suspects
+from tests.portable.agent.control.law.row.row_rig import run, steady_row, suspects
 from tests.portable.support.check import eq, near
 from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM, settings
 
