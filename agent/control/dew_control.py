@@ -12,7 +12,10 @@ uncertainty (`CoolingControl.uncertainty_k`).
 A supply that becomes unknown while the guard closes the valve says nothing new: the valve stays
 closed for `_HOLD_S`. An opening would make an estimate possible again, and the valve would cycle.
 While the supply is not known after that, and in each mode of manual operation, the opening of the
-valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`.
+valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`. Loads
+that are proven off give no heat: the supply falls to the facility water. If that is colder than the
+dew point and the open valve does not answer, this is an alarm too. After a gap of `_SUSPECT_S` the
+first reading decides immediately.
 
 A reading can show a lower supply than the value in use: that of a sensor that a relation accuses,
 or an error of both temperatures (`ControlReadings.lowest_supply_c`). If it is near the dew point
@@ -46,6 +49,7 @@ _IDLE_K, _IDLE_END_K = 1.0, 2.0
 _LEAST_FLOW = 0.15
 """Part of the design flow. Coolant that stands shows no heat: it stays in the cases."""
 _HOLD_S = 299.5
+_OPEN_PCT = 1.0
 _SUSPECT_S, _NEAR_K = 5.5, 1.0
 _FILTER_S = 30.0
 
@@ -66,6 +70,7 @@ class DewControl:
         self._present_w = 0.0
         self._limits: LoadLimitsView | None = None
         self._fws_supply_c: float | None = None
+        self._valve_pct = _OPEN_PCT
         self._unknown_s = self._suspect_s = 0.0
 
     def use_limits(self, limits: "LoadLimitsView | None") -> None:
@@ -82,18 +87,17 @@ class DewControl:
         limit, readings, guard = self._cooling.dew_limit, self._readings, self.guard
         if readings.fws_supply_c is not None:
             self._fws_supply_c = readings.fws_supply_c
+        if readings.valve_pct is not None:
+            self._valve_pct = readings.valve_pct
         if limit is None or limit.guard_c is None:
             return []
         supply_c = readings.supply_c
         if supply_c is None:
             self._unknown_s += dt
-            if guard.closing and self._unknown_s < _HOLD_S:
-                self._claim_bounds()
-            else:
-                self._limit_opening(
-                    self._heat_w, limit.guard_c + _SAFE_K, PROTECTION, "dew, supply unknown"
-                )
+            self._step_unknown(limit.guard_c)
         else:
+            if self._unknown_s >= _SUSPECT_S:
+                guard.restart()
             self._unknown_s = 0.0
             self._update_heat(dt)
             low_c = supply_c - self._cooling.uncertainty_k
@@ -114,6 +118,21 @@ class DewControl:
         state = SAFE if guard.level == WET else DEGRADED
         text = DEW.text + " %.1f C" % limit.guard_c
         return [(AlarmRecord(DEW.code, state, DEW.text, DEW.per, DEW.ends_trial), "", text)]
+
+    def _step_unknown(self, guard_c: float) -> None:
+        """Limit the valve while the supply is unknown, by the last known heat. Without any heat the
+        supply falls to the facility water: it may be wet if the valve does not answer.
+        """
+        is_off = self._limits is not None and self._limits.proven_off()
+        if self.guard.closing and self._unknown_s < _HOLD_S:
+            self._claim_bounds()
+        else:
+            heat_w = 0.0 if is_off else self._heat_w
+            self._limit_opening(heat_w, guard_c + _SAFE_K, PROTECTION, "dew, supply unknown")
+        is_cold = self._fws_supply_c is not None and self._fws_supply_c < guard_c
+        is_open = self._readings.valve_pct is None and self._valve_pct >= _OPEN_PCT
+        if is_off and is_cold and is_open:
+            self.guard.mark_near()
 
     def _claim_bounds(self) -> None:
         arbiters = self._agent.arbiters

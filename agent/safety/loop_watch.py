@@ -83,8 +83,8 @@ class LoopWatch:
             self._add_filter(kpa, now)
         supply_c = read(self._supply_c, now)
         if supply_c is not None:
-            # Hot loads lower the set-point to the coldest supply, and it rises from there slowly. No
-            # plan of the site promises water for it.
+            # Hot loads lower the set-point to the coldest supply, and it rises from there slowly.
+            # No plan of the site promises water for it.
             loop = self._agent.supply_loop
             above_k = supply_c - max(loop.setpoint, loop.target)
             away_k = max(above_k, loop.setpoint - supply_c)

@@ -5,13 +5,14 @@ Does not set the set-point; see `agent.control.law.dew_point`. Does not move the
 and `approaching` request it from the caller.
 
     closing   the supply is below dew point + `_CLOSE_K`; after a step of the dew point, and at the
-              start, below dew point + `_OPEN_K`. It ends above dew point + `_OPEN_K`
+              start and after a gap (`restart`), below dew point + `_OPEN_K`. It ends above dew
+              point + `_OPEN_K`
     approaching  the supply is, or will be in `_LEAD_S`, below dew point + `_OPEN_K`
     level     NEAR after `_ALARM_S` below dew point + `_CLOSE_K`, WET after `_ALARM_S` below a
               measured dew point; it ends after `_CLEAR_S` above dew point + `_OPEN_K`. For NEAR and
               for the end, a supply that falls counts as it will be in `_LEAD_S`: the lag of a
-              sensor in a pocket (about 4 s) and a part of `_ALARM_S`. A step of the dew point is
-              NEAR immediately
+              sensor in a pocket (about 4 s) and a part of `_ALARM_S`. A step of the dew point, or
+              a gap, is NEAR immediately
 """
 
 _CLOSE_K, _OPEN_K, _STEP_K = 1.0, 2.0, 5 / 10
@@ -31,6 +32,15 @@ class DewGuard:
         self._near_s = self._wet_s = self._clear_s = 0.0
         self._supply_c: float | None = None
         self._rate = 0.0
+
+    def restart(self) -> None:
+        """Compare the next supply as at the start: it was unknown, and may be wet for some time."""
+        self._dew_c = self._supply_c = None
+        self._rate = 0.0
+
+    def mark_near(self) -> None:
+        """Count an unknown supply as near the dew point, until it was above it for `_CLEAR_S`."""
+        self.level, self._clear_s = max(self.level, NEAR), 0.0
 
     def step(self, supply_c: float, dew_c: float, measured: bool, dt: float) -> None:
         """Compare the supply with the dew point. `measured`: False for an assumed dew point."""

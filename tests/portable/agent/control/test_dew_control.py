@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bound of the valve for a supply that falls towards the dew point."""
+"""The bound of the valve for a supply that falls towards the dew point, or is not known."""
 
 from agent.control.dew_control import DewControl
 from agent.core.actuator import AT_MOST, PROTECTION, PUMPS, VALVE
@@ -39,7 +39,9 @@ class DewCooling:
         self.guard_c = self.dew_c = 15.0
 
     def max_valve_pct(self, heat_w, fws_supply_c, supply_c):
-        eq((fws_supply_c, supply_c), (10.0, 17.0))
+        eq(supply_c, 17.0)
+        if fws_supply_c > supply_c:
+            return None
         return heat_w / 1000.0
 
 
@@ -47,6 +49,7 @@ class DewReadings:
     def __init__(self):
         self.supply_c, self.return_c, self.flow_lpm, self.fws_supply_c = 20.0, 30.0, 150.0, 10.0
         self.lowest_supply_c = None
+        self.valve_pct = 40.0
 
 
 def claims_at(supply_c, is_proof=False, flow_lpm=150.0):
@@ -71,3 +74,68 @@ def test_a_supply_that_falls_to_the_dew_point_limits_the_valve_to_the_present_he
 
 def test_no_heat_that_was_measured_limits_nothing():
     eq(claims_at(18.0, flow_lpm=None), [])
+
+
+class DewLimits:
+    """The loads. `is_off`: they have drawn no power since an order."""
+
+    is_off = False
+
+    def proven_off(self):
+        return self.is_off
+
+
+class SilentRow:
+    """The guard of a row whose bus is silent after 20 s. `step` returns the texts of `dew`."""
+
+    def __init__(self, fws_supply_c=10.0, valve_pct=40.0):
+        self.context, self.readings, self.limits = DewContext(), DewReadings(), DewLimits()
+        self.control = DewControl(self.context, DewCooling(), self.readings)
+        self.control.use_limits(self.limits)
+        self.readings.fws_supply_c, self.readings.valve_pct = fws_supply_c, valve_pct
+        self.step(20)
+        r = self.readings
+        r.supply_c = r.return_c = r.flow_lpm = r.fws_supply_c = r.valve_pct = None
+
+    def step(self, count=1):
+        for _ in range(count):
+            self.context.arbiters[VALVE].claims = []
+            found = self.control.step(0, 1.0)
+        return [text for _, _, text in found]
+
+
+NEAR = ["supply is near or below the dew point of 15.0 C"]
+
+
+def test_no_load_an_unknown_supply_and_a_silent_valve_are_a_dew_alarm():
+    """The facility water is colder than the dew point, and nothing warms the supply any more."""
+    row = SilentRow()
+    eq((row.step(100), row.context.arbiters[VALVE].claims[0][3]), ([], 90.0))
+    row.limits.is_off = True
+    eq((row.step(), row.context.arbiters[VALVE].claims[0][3]), (NEAR, 0.0))
+    row.readings.valve_pct = 40.0  # the valve answers before the supply does
+    eq(row.step(), NEAR)
+    row.readings.supply_c = 18.0
+    eq((row.step(59), row.step()), (NEAR, []))
+
+
+def test_a_valve_that_answers_or_was_shut_and_warm_water_are_no_dew_alarm():
+    for row in (SilentRow(fws_supply_c=15.1), SilentRow(valve_pct=0.9)):
+        row.limits.is_off = True
+        eq(row.step(100), [])
+    row = SilentRow()
+    row.readings.valve_pct, row.limits.is_off = 40.0, True
+    eq((row.step(100), row.context.arbiters[VALVE].claims[0][3]), ([], 0.0))
+
+
+def test_a_supply_that_is_known_again_near_the_dew_point_is_an_alarm_immediately():
+    for silent_s, supply_c, found in ((6, 15.9, True), (6, 16.1, False), (5, 15.9, False)):
+        row = SilentRow()
+        row.step(silent_s)
+        row.readings.supply_c, row.readings.return_c = supply_c, supply_c
+        eq((silent_s, supply_c, row.step()), (silent_s, supply_c, NEAR * found))
+        eq(row.context.arbiters[VALVE].claims[0][3], 0.0)
+    row = SilentRow()
+    row.step(60)
+    row.readings.supply_c = 18.0  # 2 K less than a minute ago is no fall of 2 K/s
+    eq([row.step() for _ in range(9)], [[]] * 9)
