@@ -18,6 +18,10 @@ from hil.shells.realtime import RealTimeShell, raw_offset_us
 
 _READ = 4096
 _MAX_CLIENTS = 64
+_RETRY_US = 10_000
+"""Pause before the next try to send what a client did not accept, µs."""
+_STUCK_US = 60_000_000
+"""A client that accepts no byte for so long is dropped, µs."""
 
 
 def send_some(sock: socket.socket, data: bytes) -> bytes | None:
@@ -100,9 +104,19 @@ class PulsePipe:
 
 
 class _Client:
+    """One connection. While there are `unsent` bytes, it is not read: as at a real device, its
+    requests then wait in the kernel, and a client that never reads costs no memory.
+
+    `has_ended`: it sends no more, but can still wait for replies (half-closed). `stuck_at`: time of
+    its last accepted byte.
+    """
+
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.unsent = b""
+        self.stuck_at = 0
+        self.is_watched = False
+        self.has_ended = False
 
 
 class TcpListener:
@@ -139,22 +153,47 @@ class TcpListener:
         self._last_conn += 1
         conn = self._last_conn
         self._clients[conn] = _Client(sock)
-        self._shell.watch(sock.fileno(), lambda: self._readable(conn))
+        self._watch(conn)
         self.device_link.opened(conn)
+
+    def _watch(self, conn: int) -> None:
+        """Read the client, if it can still send and has accepted all replies."""
+        client = self._clients[conn]
+        is_wanted = not client.has_ended and not client.unsent
+        if is_wanted and not client.is_watched:
+            self._shell.watch(client.sock.fileno(), lambda: self._readable(conn))
+        elif client.is_watched and not is_wanted:
+            self._shell.unwatch(client.sock.fileno())
+        client.is_watched = is_wanted
 
     def _readable(self, conn: int) -> None:
         client = self._clients.get(conn)
-        if client is None:
+        if client is None or not client.is_watched:
             return
+        world = self._shell.world
         try:
             data = client.sock.recv(_READ)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            data = b""
+            self._drop(conn)
+            return
         if data:
-            world = self._shell.world
             world.schedule(world.now + self.device_link.latency_us, self._arrive, conn, data)
+        else:
+            client.has_ended = True
+            self._watch(conn)
+            world.schedule(world.now + self.device_link.latency_us, self._end, conn)
+
+    def _end(self, conn: int) -> None:
+        """Close a half-closed connection after the last reply; its requests have all arrived."""
+        client = self._clients.get(conn)
+        if client is None:
+            return
+        due = self.device_link.last_reply_at(conn)
+        world = self._shell.world
+        if due > world.now or client.unsent:
+            world.schedule(max(due, world.now + _RETRY_US), self._end, conn)
         else:
             self._drop(conn)
 
@@ -165,7 +204,8 @@ class TcpListener:
     def _drop(self, conn: int) -> None:
         client = self._clients.pop(conn, None)
         if client is not None:
-            self._shell.unwatch(client.sock.fileno())
+            if client.is_watched:
+                self._shell.unwatch(client.sock.fileno())
             client.sock.close()
             self.device_link.closed(conn)
 
@@ -176,14 +216,32 @@ class TcpListener:
         if data is None:
             self._drop(conn)
             return
-        unsent = send_some(client.sock, client.unsent + data)
-        if unsent is None:
+        if client.unsent:
+            client.unsent += data
+            return
+        client.unsent = data
+        client.stuck_at = self._shell.world.now
+        self._send_rest(conn)
+
+    def _send_rest(self, conn: int) -> None:
+        """Send the unsent bytes; try the rest again later. One such event waits for a client."""
+        client = self._clients.get(conn)
+        if client is None:
+            return
+        world = self._shell.world
+        rest = send_some(client.sock, client.unsent)
+        if rest is None:
             self._drop(conn)
             return
-        client.unsent = unsent
-        if unsent:
-            world = self._shell.world
-            world.schedule(world.now + 10_000, self._deliver, conn, b"")
+        if len(rest) < len(client.unsent):
+            client.stuck_at = world.now
+        client.unsent = rest
+        if rest and world.now - client.stuck_at > _STUCK_US:
+            self._drop(conn)
+            return
+        self._watch(conn)
+        if rest:
+            world.schedule(world.now + _RETRY_US, self._send_rest, conn)
 
     def set_down(self, down: bool) -> None:
         """Close all connections and refuse new ones while `down` is true."""

@@ -68,6 +68,10 @@ class TcpDeviceLink:
         """The bytes of a client have arrived."""
         self.send_replies(self._server.receive(conn, data, self._world.now))
 
+    def last_reply_at(self, conn: int) -> int:
+        """Return the time at which the last reply so far to a client is delivered."""
+        return self._busy_until.get(conn, 0)
+
     def send_replies(self, replies: TcpReplies) -> None:
         """Schedule the replies of the server, then its next deadline."""
         world = self._world

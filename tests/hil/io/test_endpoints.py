@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from hil.io import real_ports
 from hil.io.endpoints import SerialEndpoint, SinkEndpoint, TcpEndpoint
 from hil.io.real_ports import PtyPort, TcpListener
 from hil.kernel.serial_line import SerialLine
@@ -260,6 +261,58 @@ def test_slow_client_loses_nothing(shell: RealTimeShell) -> None:
         shell.run(shell.now() + 50_000)
         assert port._clients[1].unsent
         assert collect(shell, client, len(server.greeting), 20) == server.greeting
+    port.close()
+
+
+def test_half_closed_client_gets_its_replies(shell: RealTimeShell) -> None:
+    """A client may end its side directly after its requests (`nc -N`): it still waits."""
+    server = FakeTcpServer()
+    server.delays = {b"s": 50_000}
+    port = TcpListener(shell, server, 1_000)
+    with socket.create_connection(port.address) as client:
+        client.send(b"sf")
+        client.shutdown(socket.SHUT_WR)
+        assert collect(shell, client, 7) == b"hellosf"
+        shell.run(shell.now() + 20_000)
+        assert client.recv(10) == b""  # then the server closes too
+    assert [call[0] for call in server.calls] == ["opened", "receive", "closed"]
+    assert not port._clients
+    port.close()
+
+
+def test_half_closed_client_that_never_reads_is_dropped(
+    shell: RealTimeShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(real_ports, "_STUCK_US", 100_000)
+    server = FakeTcpServer()
+    server.greeting = bytes(20_000_000)
+    port = TcpListener(shell, server)
+    with socket.create_connection(port.address) as client:
+        client.shutdown(socket.SHUT_WR)
+        shell.run(shell.now() + 50_000)
+        assert port._clients
+        shell.run(shell.now() + 200_000)
+        assert not port._clients
+    port.close()
+
+
+def test_client_that_never_reads_is_not_read_either(shell: RealTimeShell) -> None:
+    """Its requests wait in the kernel, as at a real device; the server holds few replies."""
+    server = FakeTcpServer()
+    port = TcpListener(shell, server)
+    with socket.create_connection(port.address) as client:
+        client.setblocking(False)
+        shell.run(shell.now() + 20_000)
+        port._clients[1].sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        sent = 0
+        for _ in range(200):
+            with contextlib.suppress(BlockingIOError):
+                sent += client.send(bytes(100_000))
+            shell.run(shell.now() + 1_000)
+        assert sent > 1_000_000
+        assert len(port._clients[1].unsent) < 100_000
+        assert [event[3] for event in shell.world.heap].count(port._send_rest) == 1
+        assert len(collect(shell, client, sent + 5, 20)) == sent + 5  # nothing is lost
     port.close()
 
 
