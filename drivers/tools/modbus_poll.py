@@ -14,7 +14,7 @@ import time
 from drivers.device.device import NONE, ModbusDevice
 from drivers.device.identity import MISMATCH
 from drivers.errors import PortError
-from drivers.modbus.plan.poll_plan import ILLEGAL_DATA_CODES, PollPlan
+from drivers.modbus.plan.poll_plan import ILLEGAL_DATA_CODES
 from drivers.modbus.transaction import TIMEOUT
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
@@ -35,6 +35,7 @@ from drivers.tools.lib.arguments import (
 from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from drivers.tools.lib.open_port import monotonic_us
+from drivers.tools.lib.tool_device import make_plan
 from drivers.tools.modbus_read import check_unit
 from drivers.tools.terminal.printable import printable
 from protocols.modbus.pdu import GOOD
@@ -68,16 +69,12 @@ class PollView:
     """One device and its polls; `faults` are the faults of the last round as text."""
 
     def __init__(self, client: BlockingModbusClient, device: ModbusDevice) -> None:
-        profile = device.profile
-        fixed = profile.fixed_blocks + (profile.blocks if profile.has_own_blocks else [])
         self.device = device
         self.faults: list[str] = []
         self.answered_count = 0
         self._silent_before = False
         self._client = client
-        self._plan = PollPlan(
-            profile.polled_items(), client.bus.wire_time, profile.holes, fixed, profile.max_block
-        )
+        self._plan = make_plan(device.profile, client.bus.wire_time)
         device.set_blocks(self._plan.blocks)
 
     def poll_round(self) -> None:
@@ -187,7 +184,8 @@ def _make_view(
 ) -> PollView:
     """Probe the device and plan its polls; another model is an error line."""
     unit = ProbedUnit(client, arguments.unit)
-    device = probe_device(unit, model.profile_for(unit))
+    profile = model.profile_for(unit)
+    device = probe_device(unit, profile, planned=make_plan(profile, client.bus.wire_time).blocks)
     if device.identity == MISMATCH:
         details = (device_text, model.name, device.mismatch_reason)
         print_error("poll", "%s: is not model %s: %s" % details)

@@ -15,7 +15,6 @@ import datetime as dt
 import sys
 import time
 
-from drivers.device.device import ModbusDevice
 from drivers.errors import PortError
 from drivers.ports.address import modbus_framing
 from drivers.tools.lib import register_values
@@ -39,6 +38,7 @@ from drivers.tools.lib.arguments import (
 from drivers.tools.lib.identify import Model, ProbedUnit
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address, read_values
 from drivers.tools.lib.open_port import monotonic_us
+from drivers.tools.lib.tool_device import ToolDevice, needed_blocks
 from drivers.tools.terminal.printable import printable
 from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD
@@ -182,7 +182,8 @@ class NameReader:
         self._name: str = arguments.address
         if not profile.has_point(self._name) and not profile.has_bit(self._name):
             raise UsageError("%s: no point or bit is named %s" % (profile.model, self._name))
-        self._device = ModbusDevice(self._name, arguments.unit, profile)
+        blocks = needed_blocks(profile, self._name)
+        self._device = ToolDevice(self._name, arguments.unit, profile, blocks)
         self.columns = [self._name]
 
     def read(self, client: BlockingModbusClient) -> ReadRound:

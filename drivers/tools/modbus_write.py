@@ -44,6 +44,7 @@ from drivers.tools.lib.arguments import (
 )
 from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
+from drivers.tools.lib.tool_device import make_plan, needed_blocks
 from drivers.tools.modbus_profile import convert_limit
 from drivers.tools.modbus_read import add_type, check_unit
 from protocols.modbus.pdu import EXCEPTION, GOOD, WRITES
@@ -118,10 +119,12 @@ class ProfileWrite(WritePlan):
     ) -> None:
         super().__init__(target)
         self._client = client
-        self.device = probe_device(unit, profile)
+        planned = make_plan(profile, client.bus.wire_time).blocks
+        self.device = probe_device(unit, profile, planned=planned)
+        self.device.set_blocks(needed_blocks(profile, target))
 
     def poll_blocks(self) -> None:
-        """Read all blocks, because a write can need the values of other registers.
+        """Read all needed blocks, because a write can need the values of other registers.
 
         Without a reply to one block the rest is not asked. A value of an earlier read does not
         count: it can be from before the write.

@@ -90,7 +90,7 @@ def _set_values(server: ProfileServer, settings: "list[str]") -> None:
         if len(words) != len(raw.split(",")) or not all(0 <= word <= 0xFFFF for word in words):
             raise UsageError(f"--value {text!r}: words are not 0 to 65535")
         function, _, count = server.names[name]
-        if len(words) > count:
+        if len(words) != count:
             raise UsageError(f"--value {text!r}: {name} has {count} word(s), not {len(words)}")
         if function in _BIT_FUNCTIONS and words[0] > 1:
             raise UsageError(f"--value {text!r}: {name} is a bit, 0 or 1")

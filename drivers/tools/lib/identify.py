@@ -8,17 +8,22 @@ comes first. A probe that matches decides; a probe that does not match excludes 
 that only asks whether a register exists is no proof: a device can answer for every address.
 """
 
-from drivers.device.device import BAD, ModbusDevice
+from drivers.device.device import BAD
 from drivers.device.identity import MATCH, MISMATCH
 from drivers.device.profile import DeviceProfile
 from drivers.device.sunspec_scan import SunSpecScan
+from drivers.modbus.register_span import overlaps
+from drivers.tools.lib.tool_device import ToolDevice
 from protocols.modbus.pdu import EXCEPTION, GOOD, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
+    from drivers.device.device import ModbusDevice
     from drivers.modbus.bus import TransactionResult
+    from drivers.modbus.register_span import ReadBlock
     from drivers.tools.lib.modbus_client import BlockingModbusClient
 
 _IMPLAUSIBLE_SHARE = 4
@@ -129,26 +134,41 @@ def compares_contents(profile: DeviceProfile) -> bool:
     return bool(profile.scan) or bool(keys & _CONTENTS)
 
 
-def probe_device(unit: ProbedUnit, profile: DeviceProfile, name: str = "") -> ModbusDevice:
+def probe_device(
+    unit: ProbedUnit,
+    profile: DeviceProfile,
+    name: str = "",
+    planned: "Sequence[ReadBlock]" = (),
+) -> "ModbusDevice":
     """Return a device of this profile after its probes; see its `identity`.
 
-    Without a probe, only missing registers can show that the device is another model.
+    Without a probe, only missing registers can show that the device is another model. `planned`:
+    the reads of a poll, which can go through gaps; without them each span is asked alone.
     """
-    device = ModbusDevice(name or "unit %d" % unit.number, unit.number, profile)
+    device = ToolDevice(name or "unit %d" % unit.number, unit.number, profile)
     probes = device.identity_probes()
     for pdu, tag in probes:
         result = unit.request(pdu)
         device.store_probe_result(tag, result.status, result.code, result.values)
     if not probes:
-        _check_registers(unit, device)
+        _check_registers(unit, device, planned)
     return device
 
 
-def _check_registers(unit: ProbedUnit, device: ModbusDevice) -> None:
-    for pdu, tag in device.poll_requests():
-        result = unit.request(pdu)
+def _check_registers(
+    unit: ProbedUnit, device: "ModbusDevice", planned: "Sequence[ReadBlock]"
+) -> None:
+    """Set a mismatch if a span of the profile does not exist.
+
+    A rejected read of `planned` alone does not show that: a gap in it can be the cause.
+    """
+    suspects = device.blocks
+    if planned:
+        rejected = [span for span in planned if unit.request(read(*span)).status == EXCEPTION]
+        suspects = [b for b in suspects if any(overlaps(b, span) for span in rejected)]
+    for block in suspects:
+        result = unit.request(read(*block))
         if result.status == EXCEPTION and result.code in _ABSENT_CODES:
-            block = device.blocks[tag]
             last = block.address + block.count - 1
             details = (result.code, block.function, block.address, last)
             device.set_identity(

@@ -2,8 +2,8 @@
 """A Modbus server from the JSON of a device profile: the registers and bits of a model.
 
 Does not emulate the behaviour of the model, and does not use the profile reader of the agent. Each
-point starts at a plausible raw value: 0, or `min` if 0 is outside. Writable points accept their
-`limits`. The conditions of `identity` are met: words, texts, and the objects of function 43/14.
+point starts at a plausible raw value: 0, or `min` if 0 is outside. Writable points accept numbers
+within their `limits`, whatever their type. The conditions of `identity` are met: words, texts, and the objects of function 43/14.
 Short gaps between entries hold 0, but for the `holes` of the profile. Other registers do not exist
 and get exception 02.
 """
@@ -11,12 +11,19 @@ and get exception 02.
 from __future__ import annotations
 
 import itertools
+import math
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hil.devices.base import MILLISECOND
-from hil.devices.modbus.server import HOLDING, ILLEGAL_ADDRESS, INPUT, ModbusServer
+from hil.devices.modbus.server import (
+    HOLDING,
+    ILLEGAL_ADDRESS,
+    ILLEGAL_VALUE,
+    INPUT,
+    ModbusServer,
+)
 
 Raw = dict[str, Any]
 
@@ -41,6 +48,7 @@ class ProfileServer(ModbusServer):
         self.inputs = {}
         self.names: dict[str, tuple[int, int, int]] = {}
         self._writable_coils: set[int] = set()
+        self.limited: list[Raw] = []  # points whose limits are not those of one word
         self.server_id = str(raw.get("model", "")).encode()
         if raw.get("scan"):
             self._add_sunspec_chain(raw["scan"])
@@ -93,12 +101,12 @@ class ProfileServer(ModbusServer):
             table[address] = table.get(address, 0) | raw << fields["field"][0]
         self._add_registers(fields, words)
         if fields.get("write"):
-            low, high = fields.get("limits", (0, 0xFFFF))
+            is_word = data_type == "u16" and "field" not in fields
+            limits = fields.get("limits", (0, 0xFFFF)) if is_word else (0, 0xFFFF)
             for index in range(count):
-                has_limits = count == 1 and low >= 0
-                self.writable[fields["address"] + index] = (
-                    (low, high) if has_limits else (0, 0xFFFF)
-                )
+                self.writable[fields["address"] + index] = limits
+            if not is_word and "limits" in fields:
+                self.limited.append({**fields, "count": count})
 
     @staticmethod
     def _initial_value(fields: Raw) -> int:
@@ -185,6 +193,20 @@ class ProfileServer(ModbusServer):
             table[address + offset] = word
         self.version += 1
 
+    def write(self, address: int, values: Sequence[int], now: int) -> int:
+        """Write all values or none; return 0 or an exception code."""
+        if not self.clamps:
+            written = dict(enumerate(values, address))
+            for fields in self.limited:
+                span = range(fields["address"], fields["address"] + fields["count"])
+                if written.keys().isdisjoint(span):
+                    continue
+                words = [written.get(at, self.registers.get(at, 0)) for at in span]
+                number, (low, high) = _number_of(words, fields), fields["limits"]
+                if number is None or not low <= number <= high:
+                    return ILLEGAL_VALUE
+        return super().write(address, values, now)
+
     def write_bits(self, address: int, bits: Sequence[bool], now: int) -> int:
         """Write coils that the profile permits; return 0 or an exception code."""
         addresses = range(address, address + len(bits))
@@ -211,6 +233,26 @@ def _words_of(raw: int, count: int, fields: Raw) -> list[int]:
     if len(order) == size:  # else it is the default order of entries of another size
         data = bytes(data["ABCDEFGH".index(letter)] for letter in order)
     return list(struct.unpack(f">{count}H", data))
+
+
+def _number_of(words: Sequence[int], fields: Raw) -> int | None:
+    """Return the raw value in registers, of a float the count; None if they hold no number."""
+    data_type, order = fields.get("type", "u16"), fields.get("order", "")
+    data = struct.pack(f">{len(words)}H", *words)
+    if len(order) == len(data):
+        data = bytes(data[order.index(letter)] for letter in "ABCDEFGH"[: len(data)])
+    if data_type in _FLOAT_FORMATS:
+        (value,) = struct.unpack(_FLOAT_FORMATS[data_type], data)
+        step = fields.get("step", [1, 1])
+        return round(value * step[1] / step[0]) if math.isfinite(value) else None
+    if data_type == "bcd":
+        digits = data.hex()
+        return int(digits) if digits.isdecimal() else None
+    number = int.from_bytes(data, "big", signed=data_type.startswith("i"))
+    if "field" in fields:
+        low, width = fields["field"]
+        return number >> low & (1 << width) - 1
+    return number
 
 
 def _split_words(raw: int, fields: Raw) -> list[int]:

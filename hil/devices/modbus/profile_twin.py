@@ -149,6 +149,7 @@ class ProfileTwin(ProfileServer):
         part.registers, part.inputs = self.registers, self.inputs
         part.coils, part.discrete_inputs = self.coils, self.discrete_inputs
         self.writable.update(part.writable)
+        self.limited += part.limited
         self._writable_coils |= part._writable_coils
         self._defaults.update(part._defaults)
         self._parts.append(part)

@@ -245,3 +245,44 @@ def test_foreign_masters_on_a_line() -> None:
         line = ["-m", "rtu", "-b", "19200", "-P", "none", "-o", "10", path]
         assert mbpoll_values(line, 0, 2600) == []
         assert mbpoll_values(line, 0) == [2600]
+
+
+@pytest.mark.parametrize(
+    ("entry", "good", "bad"),
+    [
+        ({"type": "u16", "field": [4, 4], "limits": [1, 9]}, [[0x0090], [0xF0 ^ 0xFF7F]], [[0x00A0], [0]]),
+        ({"type": "i16", "limits": [-5, 5]}, [[0xFFFB], [5]], [[6], [0xFFFA]]),
+        ({"type": "u32", "order": "CDAB", "limits": [0, 70000]}, [[4464, 1]], [[4465, 1]]),
+        ({"type": "i64", "limits": [-1, 1]}, [[0xFFFF] * 4, [0, 0, 0, 1]], [[0, 0, 0, 2], [0x8000, 0, 0, 0]]),
+        ({"type": "bcd", "registers": 1, "limits": [0, 99]}, [[0x0099]], [[0x0100], [0x000A]]),
+        ({"type": "f32", "step": [1, 10], "limits": [0, 100]}, [[0x4120, 0]], [[0x4121, 0], [0x7FC0, 0]]),
+    ],
+)  # fmt: skip
+def test_limits_of_every_type(
+    entry: dict[str, Any], good: list[list[int]], bad: list[list[int]]
+) -> None:
+    """A limit is that of the number, not of its words; the other bits of a field are free."""
+    point = {"name": "A", "address": 0, "write": True, **entry}
+    server = ProfileServer({"model": "m", "points": [point]}, 1)
+    for words in good:
+        assert server.write(0, words, 0) == 0
+    before = dict(server.registers)
+    for words in bad:
+        assert server.write(0, words, 0) == 3
+    assert server.registers == before
+
+
+@pytest.mark.parametrize("value", ["Wide=1", "Text=1", "Text=1,2,3"])
+def test_a_value_needs_all_words_of_its_entry(
+    value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "words.json"
+    file.write_text(json.dumps({
+        "model": "words", "title": "t", "source": "s", "met_hardware": False,
+        "points": [{"name": "Wide", "address": 0, "type": "u32"}],
+        "bits": [{"name": "B", "address": 2, "bit": 3}],
+        "texts": [{"name": "Text", "address": 3, "registers": 2}],
+    }))  # fmt: skip
+    words = ["serve", str(file), f"tcp:127.0.0.1:{free_port()}", "--seconds", "1"]
+    assert modbus([*words, "--value", value]) == 2
+    assert f"--value {value!r}: " in capsys.readouterr().err
