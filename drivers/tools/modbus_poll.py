@@ -23,6 +23,7 @@ from drivers.tools.lib.arguments import (
     add_port,
     add_timeout,
     bounded,
+    checked_profile,
     describe_device,
     describe_result,
     format_table,
@@ -30,11 +31,12 @@ from drivers.tools.lib.arguments import (
     print_error,
     print_json,
     print_line,
-    raw_profile,
 )
 from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from drivers.tools.lib.open_port import monotonic_us
+from drivers.tools.lib.point_value import is_write_only, reading_value
+from drivers.tools.lib.register_values import format_value
 from drivers.tools.lib.tool_device import make_plan
 from drivers.tools.modbus_read import check_unit
 from drivers.tools.terminal.printable import printable
@@ -134,13 +136,13 @@ class PollView:
         """Return name, value, unit, quality and age (s) of every point."""
         found = []
         for i, (point, reading) in enumerate(zip(self.device.profile.points, self.device.readings)):
-            is_known = reading.quality != NONE
+            is_known = reading.quality != NONE and not is_write_only(point)
             found.append(
                 {
                     "name": point.name,
-                    "value": self.device.value(i) if is_known else None,
+                    "value": reading_value(self.device, i) if is_known else None,
                     "unit": point.unit,
-                    "quality": reading.quality,
+                    "quality": reading.quality if is_known else NONE,
                     "age_s": round((now - reading.read_at) / SECOND, 3) if is_known else None,
                 }
             )
@@ -164,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Poll until SIGINT or --rounds; return 1 without any reply, or for another model."""
     address = port_address(arguments.port)
     check_unit(arguments.unit, address)
-    model = Model(raw_profile(arguments.profile), include_unpolled=arguments.every)
+    model = Model(checked_profile(arguments.profile), include_unpolled=arguments.every)
     device_text = describe_device(address, arguments.unit)
     view = None
     try:
@@ -229,7 +231,7 @@ def _show(view: PollView, device_text: str, number: int, is_live: bool) -> None:
     rows: list[tuple[str, ...]] = [("name", "value", "unit", "quality", "age")]
     for row in view.rows(monotonic_us()):
         is_known = row["age_s"] is not None
-        value = "%.6g" % row["value"] if is_known else "-"
+        value = format_value(row["value"]) if is_known else "-"
         age = "%.1f s" % row["age_s"] if is_known else "never"
         rows.append((row["name"], value, row["unit"], row["quality"], age))
     lines = ["%s  %s  round %d" % (device_text, view.device.profile.model, number)]

@@ -6,7 +6,6 @@ The check itself is in `drivers.device.profile_check`; it names each error with 
 
 import argparse
 
-from drivers.device.number_format import FLOATS
 from drivers.device.profile import DeviceProfile
 from drivers.device.profile_check import check_profile
 from drivers.errors import ProfileError
@@ -14,11 +13,13 @@ from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     add_json,
+    checked_profile,
     format_table,
     print_json,
     print_line,
     raw_profile,
 )
+from drivers.tools.lib.point_value import convert_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _run_check(arguments: argparse.Namespace) -> int:
 
 
 def _run_show(arguments: argparse.Namespace) -> int:
-    profile = DeviceProfile(raw_profile(arguments.profile), include_unpolled=True)
+    profile = DeviceProfile(checked_profile(arguments.profile), include_unpolled=True)
     if arguments.json:
         print_json(raw_profile(arguments.profile))
         return GOOD_EXIT
@@ -112,9 +113,3 @@ def _format_limits(point: "Point") -> str:
         return "raw %d to %d" % point.limits
     low, high = (convert_limit(point, limit) for limit in point.limits)
     return "%g to %g" % (min(low, high), max(low, high))
-
-
-def convert_limit(point: "Point", limit: int) -> float:
-    """Return a limit in the unit of the point. The limits of a float are counts."""
-    count = limit if point.kind in FLOATS else limit * point.count_factor + point.count_offset
-    return count * point.numerator / point.denominator

@@ -27,17 +27,18 @@ from drivers.tools.lib.arguments import (
     add_port,
     add_timeout,
     bounded,
+    checked_profile,
     describe_device,
     describe_result,
     interrupted_exit,
     print_error,
     print_json,
     print_line,
-    raw_profile,
 )
 from drivers.tools.lib.identify import Model, ProbedUnit
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address, read_values
 from drivers.tools.lib.open_port import monotonic_us
+from drivers.tools.lib.point_value import reading_value
 from drivers.tools.lib.tool_device import ToolDevice, needed_blocks
 from drivers.tools.terminal.printable import printable
 from protocols.modbus import pdu
@@ -68,7 +69,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "count",
         type=bounded("COUNT", 1, 65536),
         nargs="?",
-        default=1,
         metavar="COUNT",
         help="number of values (1)",
     )
@@ -176,8 +176,10 @@ class AddressReader:
 class NameReader:
     """Reads one point or bit of a profile. Raises `UsageError` for an unknown name."""
 
-    def __init__(self, arguments: argparse.Namespace, client: BlockingModbusClient) -> None:
-        model = Model(raw_profile(arguments.profile), include_unpolled=True)
+    def __init__(
+        self, arguments: argparse.Namespace, client: BlockingModbusClient, raw: "Any"
+    ) -> None:
+        model = Model(raw, include_unpolled=True)
         profile = model.profile_for(ProbedUnit(client, arguments.unit))
         self._name: str = arguments.address
         if not profile.has_point(self._name) and not profile.has_bit(self._name):
@@ -211,8 +213,8 @@ class NameReader:
         if quality != "good":
             error = "quality %s%s" % (quality, ", " + error if error else "")
             return ReadRound({**record, "error": error}, [], [], "%s: %s" % (self._name, error))
-        value = device.value(index)
-        shown = _line(self._name, "%.7g" % value, "" if unit == "1" else unit)
+        value = reading_value(device, index)
+        shown = _line(self._name, register_values.format_value(value), "" if unit == "1" else unit)
         return ReadRound({**record, "value": value, "measure": unit}, [shown], [value])
 
 
@@ -232,13 +234,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.csv and arguments.json:
         raise UsageError("--csv and --json: choose one of them")
     reader: AddressReader | NameReader | None = None
-    if arguments.profile is None:
+    raw = None if arguments.profile is None else checked_profile(arguments.profile)
+    if raw is not None and arguments.count is not None:
+        raise UsageError("COUNT %d: a name is one value; leave COUNT out" % arguments.count)
+    if raw is None:
+        arguments.count = arguments.count or 1
         reader = AddressReader(arguments)
     device_text = describe_device(address, arguments.unit)
     rounds = ReadRounds(arguments, device_text)
     try:
         with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
-            rounds.run(reader or NameReader(arguments, client), client)
+            rounds.run(reader or NameReader(arguments, client, raw), client)
     except KeyboardInterrupt as error:
         if not rounds.has_value:
             return interrupted_exit(error)

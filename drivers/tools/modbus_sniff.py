@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from drivers.errors import DriverError
+from drivers.ports.base import make_error
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     EXCEPTIONS,
@@ -22,12 +23,13 @@ from drivers.tools.lib.arguments import (
     add_port,
     describe_port,
     format_table,
+    print_error,
     print_json,
     print_line,
 )
 from drivers.tools.lib.exchange.pcapng import PcapngWriter, is_replaceable
 from drivers.tools.lib.modbus_client import port_address
-from drivers.tools.lib.open_port import OpenPort, monotonic_us
+from drivers.tools.lib.open_port import HUNG_UP, OpenPort, monotonic_us
 from protocols.modbus import pdu
 from protocols.modbus.sniffer import (
     CRC_ERROR,
@@ -264,9 +266,13 @@ def run(arguments: argparse.Namespace) -> int:
         open_port = OpenPort(address)
         stack.callback(open_port.port.close)
         base = monotonic_us()
+        has_hung_up = False
         with contextlib.suppress(KeyboardInterrupt):
-            _listen(open_port, arguments, summary, base, capture)
+            has_hung_up = _listen(open_port, arguments, summary, base, capture)
     _print_summary(summary, arguments, describe_port(address), monotonic_us() - base)
+    if has_hung_up:
+        print_error("sniff", str(make_error(address, HUNG_UP)))
+        return BAD_EXIT
     return GOOD_EXIT if summary.has_frames() else BAD_EXIT
 
 
@@ -313,7 +319,8 @@ def _listen(
     summary: TrafficSummary,
     base: int,
     capture: "PcapngWriter | None",
-) -> None:
+) -> bool:
+    """Print the frames until the end; return whether the port hung up before it."""
     pause_us, timeout_us = arguments.pause_ms * MILLISECOND, arguments.silent_ms * MILLISECOND
     sniffer = Sniffer(open_port.address.char_us, pause_us, timeout_us)
     end = base + arguments.seconds * SECOND if arguments.seconds else NEVER
@@ -330,7 +337,7 @@ def _listen(
                 _print_frame(frame, base, arguments.json)
         is_complete = arguments.frames is not None and summary.frames >= arguments.frames
         if now >= end or is_complete or data is None:
-            return
+            return data is None
 
 
 def _print_frame(frame: "SniffedFrame", base: int, as_json: bool) -> None:

@@ -21,7 +21,6 @@ import time
 
 from drivers.device.device import BAD, ModbusDevice
 from drivers.device.identity import MISMATCH, UNKNOWN
-from drivers.device.number_format import FLOATS
 from drivers.device.profile import DeviceProfile
 from drivers.errors import PortError, ProfileError
 from drivers.tools.lib.address_write import AddressWrite, WritePlan, parse_switch, parse_words
@@ -32,20 +31,25 @@ from drivers.tools.lib.arguments import (
     add_port,
     add_timeout,
     bounded,
+    checked_profile,
     confirm,
     describe_device,
     describe_result,
     interrupted_exit,
-    plain,
     print_error,
     print_json,
     print_line,
-    raw_profile,
 )
 from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
+from drivers.tools.lib.point_value import (
+    find_point,
+    nearest_count,
+    parse_value,
+    reading_value,
+    value_of,
+)
 from drivers.tools.lib.tool_device import make_plan, needed_blocks
-from drivers.tools.modbus_profile import convert_limit
 from drivers.tools.modbus_read import add_type, check_unit
 from protocols.modbus.pdu import EXCEPTION, GOOD, WRITES
 from protocols.time_units import MILLISECOND
@@ -54,7 +58,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.device.profile import Bit, Point
+    from drivers.device.profile import Bit
     from drivers.modbus.bus import TransactionResult
 
 EXAMPLE = (
@@ -183,13 +187,11 @@ class PointWrite(ProfileWrite):
         unit: ProbedUnit,
         profile: DeviceProfile,
     ) -> None:
-        self._index = _find_point(profile, arguments.address)
+        self._index = find_point(profile, arguments.address)
         point = self._point = profile.points[self._index]
-        number = _parse_number(arguments.value, point)
-        _check_limits(point, number)
+        self._count = nearest_count(point, parse_value(arguments.value, point))
         super().__init__(point.name, client, unit, profile)
-        self._count = self.device.to_count(self._index, number)
-        self.requested = self._count * point.numerator / point.denominator
+        self.requested = value_of(point, self._count)
 
     def build_requests(self) -> "list[bytes]":
         """Return the requests for the prerequisites and for the point."""
@@ -201,7 +203,7 @@ class PointWrite(ProfileWrite):
         name = self._point.verify
         index = self._index if name in ("same", "none") else self.device.point_index(name)
         quality = self.device.readings[index].quality
-        return self.device.value(index) if quality in ("good", BAD) else None
+        return reading_value(self.device, index) if quality in ("good", BAD) else None
 
     def is_verified(self, reading: "Any") -> "bool | None":
         """Return whether the readback matches by the rules of the profile."""
@@ -223,44 +225,12 @@ def _find_bit(profile: DeviceProfile, name: str) -> "Bit":
     return bit
 
 
-def _find_point(profile: DeviceProfile, name: str) -> int:
-    """Return the index of a point by its name or wire address. Raises `UsageError`."""
-    if name.isdecimal():
-        found = [i for i, p in enumerate(profile.points) if p.address == int(name) and p.limits]
-        if not found:
-            raise UsageError("%s: no point at address %s can be written" % (profile.model, name))
-        return found[0]
-    if not profile.has_point(name):
-        raise UsageError("%s: no point or bit is named %s" % (profile.model, name))
-    return profile.point_index(name)
-
-
-def _parse_number(text: str, point: "Point") -> float:
-    try:
-        return float(plain(text))
-    except ValueError:
-        raise UsageError("value %r of %s is not a number" % (text, point.name))
-
-
-def _check_limits(point: "Point", number: float) -> None:
-    """Check the limits in the unit of the point. Raises `UsageError`."""
-    if point.limits is None:
-        raise UsageError("%s is read-only" % point.name)
-    if point.is_linked:  # its limits are raw values of the device, which are not known yet
-        return
-    low, high = sorted(convert_limit(point, limit) for limit in point.limits)
-    slack = 0.0 if point.kind in FLOATS else abs(point.numerator / point.denominator) / 2
-    if not low - slack < number < high + slack and not low <= number <= high:
-        unit = "" if point.unit == "1" else " " + point.unit
-        raise UsageError("%s %g%s is not %g to %g%s" % (point.name, number, unit, low, high, unit))
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Ask, write, read back; return 1 if the device rejects or does not show the value."""
     address = port_address(arguments.port)
     check_unit(arguments.unit, address)
     device_text = describe_device(address, arguments.unit)
-    raw = None if arguments.profile is None else raw_profile(arguments.profile)
+    raw = None if arguments.profile is None else checked_profile(arguments.profile)
     _check_before_opening(arguments, raw)
     with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
         plan: WritePlan
@@ -391,10 +361,10 @@ def _check_before_opening(arguments: argparse.Namespace, raw: "Any") -> None:
         parse_switch(arguments.value)
         return
     try:
-        point = profile.points[_find_point(profile, arguments.address)]
+        point = profile.points[find_point(profile, arguments.address)]
     except ProfileError as error:
         raise UsageError(str(error))
-    _check_limits(point, _parse_number(arguments.value, point))
+    parse_value(arguments.value, point)
 
 
 def _identity_fault(device: ModbusDevice) -> str:

@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 from drivers.ports.address import Address, parse_address
+from drivers.ports.base import make_error
 from drivers.tools.lib.arguments import (
     GOOD_EXIT,
     UsageError,
@@ -26,7 +27,7 @@ from drivers.tools.lib.arguments import (
     raw_profile,
 )
 from drivers.tools.lib.modbus_client import port_address
-from drivers.tools.lib.open_port import OpenPort, monotonic_us
+from drivers.tools.lib.open_port import HUNG_UP, OpenPort, monotonic_us
 from drivers.tools.modbus_profile import find_errors
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.modbus.profile_server import ProfileServer
@@ -126,7 +127,7 @@ def _serve_line(server: ProfileServer, address: Address, seconds: "int | None") 
             open_port.wait(monotonic_us() + _IDLE_US)
             data = open_port.port.read()
             if data is None:
-                return
+                raise make_error(address, HUNG_UP)
             for delay_us, reply in line.receive(data, monotonic_us()) if data else ():
                 time.sleep(delay_us / 1e6)
                 open_port.write(reply)

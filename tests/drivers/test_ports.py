@@ -437,3 +437,13 @@ def test_poller_wake_after_close() -> None:
         poller.wake()  # a full pipe is not an error
     poller.close()
     poller.wake()
+
+
+def test_a_ca_without_key_usage_is_named_with_its_remedy() -> None:
+    error = ssl.SSLCertVerificationError()
+    error.verify_message = "CA cert does not include key usage extension"
+    port = types.SimpleNamespace(address=parse_address("tls:host:802"))
+    failure = tcp.TcpPort._tls_failure(port, error)  # type: ignore[arg-type]
+    assert str(failure).endswith(
+        "extension: make the certificate of ca again, with keyUsage keyCertSign"
+    )

@@ -51,6 +51,8 @@ _TLS_HINTS = (
     ("CERTIFICATE", "the peer refuses cert: check its dates and its use"),
 )
 """Part of the reason that OpenSSL gives (also an alert of the peer, RFC 8446, 6.2), and a hint."""
+_KEY_USAGE = "make the certificate of ca again, with keyUsage keyCertSign"
+"""`openssl req -x509` leaves it out; CPython needs it from 3.13 on (RFC 5280, 4.2.1.3)."""
 SocketTarget = tuple[int, tuple[object, ...]]  # family and socket address
 
 
@@ -241,8 +243,9 @@ class TcpPort(StreamPort):
     def _tls_failure(self, error: "OSError | ValueError") -> PortError:
         """Return the PortError for a TLS or socket error."""
         if isinstance(error, ssl.SSLCertVerificationError):
-            reason = "certificate refused: %s" % error.verify_message
-            return make_error(self.address, reason + ": check ca, host name and the time")
+            text = error.verify_message
+            remedy = _KEY_USAGE if "key usage" in text else "check ca, host name and the time"
+            return make_error(self.address, "certificate refused: %s: %s" % (text, remedy))
         if isinstance(error, ssl.SSLEOFError):
             return make_error(
                 self.address, "TLS: the peer closed the connection: does it support TLS?"

@@ -7,8 +7,9 @@ import json
 import sys
 from pathlib import Path
 
+from drivers.device.profile_check import check_profile
 from drivers.errors import DriverError, ProfileError
-from drivers.tools.lib.profile_folders import profile_files
+from drivers.tools.lib.profile_folders import parse_profile, profile_files
 from drivers.tools.terminal.printable import printable, printable_lines
 from protocols.modbus.pdu import EXCEPTION, GOOD
 
@@ -185,10 +186,11 @@ def read_json(path: "Any", name: str) -> "Any":
     except UnicodeDecodeError:
         raise ProfileError("%s: not UTF-8 text" % name)
     try:
-        return json.loads(text)
+        return parse_profile(text)
     except (ValueError, RecursionError) as error:
         line, column = getattr(error, "lineno", 0), getattr(error, "colno", 0)
-        raise ProfileError("%s:%d:%d: not JSON: %s" % (name, line, column, error))
+        where = "%s:%d:%d: not JSON" % (name, line, column) if line else name
+        raise ProfileError("%s: %s" % (where, error))
 
 
 def raw_profile(name: str) -> "Any":
@@ -199,6 +201,15 @@ def raw_profile(name: str) -> "Any":
     if name not in files:
         raise UsageError("no profile is named %s; there are %s" % (name, ", ".join(sorted(files))))
     return read_json(files[name], name)
+
+
+def checked_profile(name: str) -> "Any":
+    """Return the same without faults. Raises `ProfileError` with the name of the file."""
+    raw = raw_profile(name)
+    errors = check_profile(raw, name)
+    if errors:
+        raise ProfileError("\n".join(errors))
+    return raw
 
 
 # Printing.

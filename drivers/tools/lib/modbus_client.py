@@ -29,7 +29,7 @@ from drivers.tools.lib.arguments import Progress
 from drivers.tools.lib.exchange.first_reply import FirstReplyCheck
 from drivers.tools.lib.exchange.other_reads import MAX_COUNT, is_read_only
 from drivers.tools.lib.exchange.wire_record import NO_MODBUS, WireRecord
-from drivers.tools.lib.open_port import OpenPort, monotonic_us
+from drivers.tools.lib.open_port import HUNG_UP, OpenPort, monotonic_us
 from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND, SECOND
@@ -327,7 +327,7 @@ class BlockingModbusClient:
 
     def _on_closed(self) -> None:
         if self.address.kind in ("serial", "ascii"):
-            raise make_error(self.address, "hung up: unplugged, or the other end was closed")
+            raise make_error(self.address, HUNG_UP)
         self.drop_port()
 
     def drop_port(self) -> None:

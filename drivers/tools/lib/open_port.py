@@ -28,6 +28,7 @@ _OPENERS: "dict[str, Opener]" = {
 }
 _LOOK_UP_PAUSE_S = 0.01  # between polls of a name look-up
 _MAX_WAIT_S = 0.25
+HUNG_UP = "hung up: unplugged, or the other end was closed"
 
 
 def monotonic_us() -> int:

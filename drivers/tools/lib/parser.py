@@ -6,6 +6,7 @@ It is in the lowest layer that has commands, so that all layers can use it.
 
 import argparse
 import os
+import re
 import sys
 
 TYPE_CHECKING = False
@@ -48,6 +49,8 @@ class Parser(argparse.ArgumentParser):
         """Make a parser as argparse does."""
         options.setdefault("formatter_class", _Formatter)
         super().__init__(*arguments, **options)
+        # A list such as -1,-2 is a value: no option begins with a minus and a digit.
+        self._negative_number_matcher = re.compile(r"-[0-9.]")
 
     def error(self, message: str) -> "NoReturn":
         """Print one line and exit with code 2."""

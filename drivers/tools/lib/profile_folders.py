@@ -98,11 +98,26 @@ def read_profiles(config: "str | Path | None" = None) -> "dict[str, Any]":
     return {name: _parse(path) for name, path in profile_files(config).items()}
 
 
+def parse_profile(text: str) -> "Any":
+    """Parse the JSON of a profile. Raises `ValueError`, also for a key that is written twice."""
+    return json.loads(text, object_pairs_hook=_unique)
+
+
+def _unique(pairs: "list[tuple[str, Any]]") -> "dict[str, Any]":
+    """Return an object. JSON would keep the last of two equal keys, without a word."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError("the key %s is written twice in one object" % key)
+        found[key] = value
+    return found
+
+
 def _parse(path: "Any") -> "Any":
     if path.exists() and not path.is_file():  # a FIFO can wait for ever, a device has no end
         return "%s: not a regular file" % path
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_profile(path.read_text(encoding="utf-8"))
     except OSError as error:
         return "%s: %s" % (path, error.strerror)
     except (ValueError, RecursionError) as error:

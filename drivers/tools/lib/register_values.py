@@ -33,6 +33,7 @@ KINDS = (*NUMBERS, BCD, HEX, TEXT)
 _FLOATS = {"f32": ">f", "f64": ">d"}
 _WORDS = {2: ">I", 4: ">Q"}
 _BCD_MAX = 9999
+_MANY, _ALL_DIGITS = 1e6, 1e15
 
 
 def register_width(kind: str) -> int:
@@ -72,10 +73,14 @@ def _decode_value(kind: str, size: int, raw: int) -> "Value":
 
 
 def format_value(value: "Value") -> str:
-    """Return a value as text; floats with the digits of a 32-bit float."""
+    """Return a value as text; fractions with the digits of a 32-bit float, counters with all."""
     if value is None:
         return "no number"
-    return "%.7g" % value if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if value.is_integer() and abs(value) < _ALL_DIGITS:
+        return "%d" % value
+    return ("%.12g" if _MANY <= abs(value) < _ALL_DIGITS else "%.7g") % value
 
 
 def encode_value(kind: str, order: str, text_value: str) -> "list[int]":

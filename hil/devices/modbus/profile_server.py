@@ -3,9 +3,9 @@
 
 Does not emulate the behaviour of the model, and does not use the profile reader of the agent. Each
 point starts at a plausible raw value: 0, or `min` if 0 is outside. Writable points accept numbers
-within their `limits`, whatever their type. The conditions of `identity` are met: words, texts, and the objects of function 43/14.
-Short gaps between entries hold 0, but for the `holes` of the profile. Other registers do not exist
-and get exception 02.
+within their `limits`, whatever their type. The conditions of `identity` are met: words, texts, and
+the objects of function 43/14. Short gaps between entries hold 0, but for the `holes` of the
+profile. Other registers do not exist and get exception 02.
 """
 
 from __future__ import annotations
@@ -248,10 +248,10 @@ def _number_of(words: Sequence[int], fields: Raw) -> int | None:
     if data_type == "bcd":
         digits = data.hex()
         return int(digits) if digits.isdecimal() else None
-    number = int.from_bytes(data, "big", signed=data_type.startswith("i"))
+    number: int = int.from_bytes(data, "big", signed=data_type.startswith("i"))
     if "field" in fields:
         low, width = fields["field"]
-        return number >> low & (1 << width) - 1
+        number = number >> low & (1 << width) - 1
     return number
 
 

@@ -250,12 +250,13 @@ def test_foreign_masters_on_a_line() -> None:
 @pytest.mark.parametrize(
     ("entry", "good", "bad"),
     [
-        ({"type": "u16", "field": [4, 4], "limits": [1, 9]}, [[0x0090], [0xF0 ^ 0xFF7F]], [[0x00A0], [0]]),
+        ({"type": "u16", "field": [4, 4], "limits": [1, 9]}, [[0x90], [0xFF8F]], [[0xA0], [0]]),
         ({"type": "i16", "limits": [-5, 5]}, [[0xFFFB], [5]], [[6], [0xFFFA]]),
         ({"type": "u32", "order": "CDAB", "limits": [0, 70000]}, [[4464, 1]], [[4465, 1]]),
-        ({"type": "i64", "limits": [-1, 1]}, [[0xFFFF] * 4, [0, 0, 0, 1]], [[0, 0, 0, 2], [0x8000, 0, 0, 0]]),
+        ({"type": "i64", "limits": [-1, 1]}, [[0xFFFF] * 4, [0, 0, 0, 1]], [[0, 0, 0, 2]]),
         ({"type": "bcd", "registers": 1, "limits": [0, 99]}, [[0x0099]], [[0x0100], [0x000A]]),
-        ({"type": "f32", "step": [1, 10], "limits": [0, 100]}, [[0x4120, 0]], [[0x4121, 0], [0x7FC0, 0]]),
+        ({"type": "f32", "step": [1, 10], "limits": [0, 99]}, [[0x411E, 0]], [[0x7FC0, 0]]),
+        ({"type": "f32", "step": [1, 10], "limits": [0, 99]}, [[0x411E, 0]], [[0x4120, 0]]),
     ],
 )  # fmt: skip
 def test_limits_of_every_type(
