@@ -35,9 +35,9 @@ from drivers.tools.lib.arguments import (
 from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from drivers.tools.lib.open_port import monotonic_us
-from drivers.tools.lib.point_value import is_write_only, reading_value
-from drivers.tools.lib.register_values import format_value
-from drivers.tools.lib.tool_device import make_plan
+from drivers.tools.lib.values.point_value import is_write_only, reading_value
+from drivers.tools.lib.values.register_values import format_value
+from drivers.tools.lib.values.tool_device import make_plan
 from drivers.tools.modbus_read import check_unit
 from drivers.tools.terminal.printable import printable
 from protocols.modbus.pdu import GOOD

@@ -19,7 +19,7 @@ from drivers.tools.lib.arguments import (
     print_line,
     raw_profile,
 )
-from drivers.tools.lib.point_value import convert_limit
+from drivers.tools.lib.values.point_value import convert_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ import time
 
 from drivers.errors import PortError
 from drivers.ports.address import modbus_framing
-from drivers.tools.lib import register_values
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -38,8 +37,9 @@ from drivers.tools.lib.arguments import (
 from drivers.tools.lib.identify import Model, ProbedUnit
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address, read_values
 from drivers.tools.lib.open_port import monotonic_us
-from drivers.tools.lib.point_value import reading_value
-from drivers.tools.lib.tool_device import ToolDevice, needed_blocks
+from drivers.tools.lib.values import register_values
+from drivers.tools.lib.values.point_value import reading_value
+from drivers.tools.lib.values.tool_device import ToolDevice, needed_blocks
 from drivers.tools.terminal.printable import printable
 from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD

@@ -42,14 +42,14 @@ from drivers.tools.lib.arguments import (
 )
 from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
-from drivers.tools.lib.point_value import (
+from drivers.tools.lib.values.point_value import (
     find_point,
     nearest_count,
     parse_value,
     reading_value,
     value_of,
 )
-from drivers.tools.lib.tool_device import make_plan, needed_blocks
+from drivers.tools.lib.values.tool_device import make_plan, needed_blocks
 from drivers.tools.modbus_read import add_type, check_unit
 from protocols.modbus.pdu import EXCEPTION, GOOD, WRITES
 from protocols.time_units import MILLISECOND

@@ -6,9 +6,9 @@ Does not ask and does not report; see `drivers.tools.modbus_write`.
 
 import argparse
 
-from drivers.tools.lib import register_values
 from drivers.tools.lib.arguments import UsageError, bounded
 from drivers.tools.lib.modbus_client import read_values
+from drivers.tools.lib.values import register_values
 from protocols.modbus import pdu
 
 TYPE_CHECKING = False

@@ -13,7 +13,7 @@ from drivers.device.identity import MATCH, MISMATCH
 from drivers.device.profile import DeviceProfile
 from drivers.device.sunspec_scan import SunSpecScan
 from drivers.modbus.register_span import overlaps
-from drivers.tools.lib.tool_device import ToolDevice
+from drivers.tools.lib.values.tool_device import ToolDevice
 from protocols.modbus.pdu import EXCEPTION, GOOD, read
 
 TYPE_CHECKING = False

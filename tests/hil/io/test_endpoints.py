@@ -58,6 +58,13 @@ class FakeTcpServer:
         return self.due
 
 
+class WholeTcpServer(FakeTcpServer):
+    """The same; it replies to all bytes together."""
+
+    def receive(self, conn: int, data: bytes, now: int) -> TcpReplies:
+        return [(conn, 0, data)]
+
+
 class VirtualRig:
     """A world, a shell, and a controller that records its inputs."""
 
@@ -298,7 +305,7 @@ def test_half_closed_client_that_never_reads_is_dropped(
 
 def test_client_that_never_reads_is_not_read_either(shell: RealTimeShell) -> None:
     """Its requests wait in the kernel, as at a real device; the server holds few replies."""
-    server = FakeTcpServer()
+    server = WholeTcpServer()
     port = TcpListener(shell, server)
     with socket.create_connection(port.address) as client:
         client.setblocking(False)

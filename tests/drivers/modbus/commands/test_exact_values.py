@@ -16,8 +16,8 @@ from drivers.device.profile import DeviceProfile
 from drivers.errors import ProfileError
 from drivers.tools.lib.arguments import UsageError, read_json
 from drivers.tools.lib.parser import Parser
-from drivers.tools.lib.point_value import is_write_only, nearest_count, parse_value, value_of
-from drivers.tools.lib.register_values import format_value
+from drivers.tools.lib.values.point_value import is_write_only, nearest_count, parse_value, value_of
+from drivers.tools.lib.values.register_values import format_value
 
 WORD = {"name": "A", "address": 0, "type": "u16"}
 

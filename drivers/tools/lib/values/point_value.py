@@ -11,7 +11,7 @@ from fractions import Fraction
 from drivers.device.number_format import FLOATS
 from drivers.device.profile import NEVER
 from drivers.tools.lib.arguments import UsageError, plain
-from drivers.tools.lib.register_values import format_value
+from drivers.tools.lib.values.register_values import format_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from drivers.ports.bus_address import make_bus
 from drivers.tools import modbus_read
 from drivers.tools.lib.identify import ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
-from drivers.tools.lib.tool_device import ToolDevice, make_plan, needed_blocks
+from drivers.tools.lib.values.tool_device import ToolDevice, make_plan, needed_blocks
 from protocols.modbus.pdu import EXCEPTION, GOOD
 
 COUNT = 20_000
