@@ -80,7 +80,7 @@ def format_value(value: "Value") -> str:
         return str(value)
     if value.is_integer() and abs(value) < _ALL_DIGITS:
         return "%d" % value
-    return ("%.12g" if _MANY <= abs(value) < _ALL_DIGITS else "%.7g") % value
+    return ("%.15g" if _MANY <= abs(value) < _ALL_DIGITS else "%.7g") % value
 
 
 def encode_value(kind: str, order: str, text_value: str) -> "list[int]":
