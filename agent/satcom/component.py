@@ -102,7 +102,7 @@ class SatcomComponent(Component):
         self._row_due = 0
         self._log_sender: RecordSender | None = None
         self._row_requested = False
-        self._ring_filter = RingFilter()
+        self._ring_filter, self._fetch_filter = RingFilter(), RingFilter()
         self._offsets_restored = False
         self._out: Actions = []
         self._handlers = self._event_handlers()
@@ -310,9 +310,8 @@ class SatcomComponent(Component):
             or not self.spend_guard.may_spend(downlink_cost, False)
         ):
             return False
-        if not self._timer.is_slot_free(False, now):
-            return False
-        if not self.modem.fetch(now):
+        may_begin = self._timer.is_slot_free(False, now) and self._fetch_filter.admit(now)
+        if not may_begin or not self.modem.fetch(now):
             return False
         self.budget.spend(downlink_cost)
         self._message, self._reserved_bytes = None, downlink_cost
@@ -373,9 +372,8 @@ class SatcomComponent(Component):
 
     def _settle_cost(self, size: int, succeeded: bool, billed: bool, now: int) -> None:
         self.window_stats.add_session(size, succeeded, now)
-        self.budget.spend(
-            (self.price.billed_bytes(size) if billed and size else 0) - self._reserved_bytes
-        )
+        cost = self.price.billed_bytes(size) if billed else 0
+        self.budget.spend(cost - self._reserved_bytes)
         self._reserved_bytes = 0
         self.spend_guard.release_reserve(self.messages.next_number)
 
@@ -400,14 +398,16 @@ class SatcomComponent(Component):
         self.failed += 1
         self.failure_reason = reason
         size = 0 if message is None else len(message.parts[message.part_index])
-        self._settle_cost(size, False, billed, now)
+        self._settle_cost(size, False, billed and size > 0, now)
         self._timer.on_send_failed(now, reason_code)
 
     def _on_fetched(self, now: int, succeeded: bool, reason: str, billed: bool) -> None:
         self._step(link_state.END)
-        self._settle_cost(0, succeeded, billed, now)
+        # without a message it costs the least; a message has its own cost (`_on_downlink`)
+        self._settle_cost(0, succeeded, billed and self._fetch_filter.is_pausing(), now)
         self.fetched += succeeded
         if not succeeded:
+            self._fetch_filter.restart()
             self.failed += 1
             self.failure_reason = reason
             self._timer.on_fetch_failed(now)
@@ -425,6 +425,7 @@ class SatcomComponent(Component):
 
     def _on_downlink(self, now: int, size: int) -> None:
         self._ring_filter.reset()
+        self._fetch_filter.restart()
         self.budget.spend(self.price.billed_bytes(size))
 
     def _on_received(self, now: int, content: bytes) -> None:

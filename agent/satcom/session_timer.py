@@ -136,7 +136,7 @@ class SessionTimer:
 
 
 class RingFilter:
-    """Ring alerts that count: after one without a message, the next count after a longer pause."""
+    """Ring alerts, or fetches, that count: after one without a message a longer pause follows."""
 
     def __init__(self) -> None:
         self._due = 0
@@ -145,6 +145,15 @@ class RingFilter:
     def reset(self) -> None:
         """Handle a message from the ground: alerts are true."""
         self._pause = _RING_PAUSE_US
+
+    def restart(self) -> None:
+        """End the pause too: the next one counts."""
+        self.reset()
+        self._due = 0
+
+    def is_pausing(self) -> bool:
+        """Return whether one was admitted since `restart`."""
+        return self._due > 0
 
     def admit(self, now: int) -> bool:
         """Return whether an alert at `now` counts."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 MAX_UNACKED = 16
-"""Largest number of messages without an acknowledgement."""
+"""Largest number of alarm messages without an acknowledgement, and of all others together."""
 
 
 class OutgoingMessage:
@@ -85,7 +85,7 @@ class MessageTransfer:
         for kind in classes:
             if self._in_progress[kind] is not None:
                 return self._in_progress[kind]
-            if self.next_number >= number_limit or len(self.unacknowledged) >= MAX_UNACKED:
+            if self.next_number >= number_limit or not self._has_room(kind):
                 continue
             queued_at = self._source.oldest_queued_at(kind)
             content_and_ids = self._source.next(max_bytes, (kind,))
@@ -98,6 +98,17 @@ class MessageTransfer:
                 self.next_number += 1
                 return message
         return None
+
+    def _unacknowledged_like(self, kind: int) -> "list[OutgoingMessage]":
+        """Return the alarm messages without an acknowledgement, or all others."""
+        is_alarm = kind == datagram.ALARM
+        return [one for one in self.unacknowledged if (one.kind == datagram.ALARM) == is_alarm]
+
+    def _has_room(self, kind: int) -> bool:
+        """Return whether a new message can be sent. An alarm always can: no acknowledgement comes
+        from a ground relay that is down, or that has no way to this unit.
+        """
+        return kind == datagram.ALARM or len(self._unacknowledged_like(kind)) < MAX_UNACKED
 
     def is_in_progress(self, kind: int) -> bool:
         """Return whether a message of `kind` is partly sent."""
@@ -118,9 +129,17 @@ class MessageTransfer:
         self._source.mark_accepted(message.ids)
         if self._key:
             self.unacknowledged.append(message)
+            same = self._unacknowledged_like(message.kind)
+            if len(same) > MAX_UNACKED:
+                self._give_up(same[0])
         else:
             self._complete(message)
         return True
+
+    def _give_up(self, message: OutgoingMessage) -> None:
+        """Repeat an alarm message no more. The gateway has it; a new alarm needs its place."""
+        self.unacknowledged.remove(message)
+        self._source.mark_acknowledged(message.ids)
 
     def _complete(self, message: OutgoingMessage) -> None:
         self.acknowledged += 1

@@ -181,16 +181,35 @@ def test_unacknowledged_message_is_repeated_with_its_number():
     eq(messages.repeated, 1)
 
 
-def test_unacknowledged_messages_are_bounded():
-    queue, messages = _make_transfer(KEY)
+def _send_each(queue, messages, kind, first, count):
+    """Queue `count` contents of a class; return how many of them the gateway got."""
     sent = 0
-    for i in range(40):
-        queue.put(ALARM, b"x", i)
-        message = messages.next_message((ALARM,), 99, 200)
+    for i in range(first, first + count):
+        queue.put(kind, b"%d" % i, i)
+        message = messages.next_message((kind,), 999, 200)
         if message is not None:
             messages.on_part_sent(message, i)
             sent += 1
-    eq(sent, MAX_UNACKED)
+    return sent
+
+
+def test_unacknowledged_messages_are_bounded():
+    queue, messages = _make_transfer(KEY)
+    eq(_send_each(queue, messages, LIVE, 0, 30), MAX_UNACKED)
+    eq(len(messages.unacknowledged), MAX_UNACKED)
+
+
+def test_alarm_is_sent_while_the_ground_acknowledges_nothing():
+    queue, messages = _make_transfer(KEY)
+    _send_each(queue, messages, LIVE, 0, 20)
+    eq(_send_each(queue, messages, ALARM, 100, 50), 50)
+    eq(len(messages.unacknowledged), 2 * MAX_UNACKED)
+    alarms = [message.number for message in messages.unacknowledged if message.kind == ALARM]
+    eq(alarms, list(range(messages.next_number - MAX_UNACKED, messages.next_number)))
+    eq(queue.waiting_counts()[ALARM], 0)
+    # an acknowledgement of one that is given up is a replay, and changes nothing
+    messages.on_datagram(datagram.pack_ack(KEY, "s/u", [(16, 0)]))
+    eq((messages.replayed, len(messages.unacknowledged)), (1, 2 * MAX_UNACKED))
 
 
 def test_downlink_message_is_accepted_once():
