@@ -23,6 +23,7 @@ from deploy.relay.limits import UnitLimits, parse_note
 from deploy.relay.outputs.alarm_order import UnitAlarms, concerns_alarms
 from deploy.relay.outputs.base import Output, OutputContext, OutputError, is_level
 from deploy.relay.outputs.http_client import RefusedError
+from deploy.relay.sparkplug.dead_units import DeadUnits
 from deploy.relay.sparkplug.edge import MOST_BYTES, NAMESPACE, SparkplugEdge, SparkplugMessage
 from deploy.relay.sparkplug.payload import is_rebirth_request, read_signed_commands
 from deploy.relay.sparkplug.primary_host import SparkplugHost
@@ -66,6 +67,7 @@ class SparkplugOutput(Output):
         self._waits_since: float | None = None
         self._waits_reported = False
         self._offline_units: queue.Queue[str] = queue.Queue()
+        self._dead_units = DeadUnits(context.clock_ms)
         self._commands: queue.Queue[tuple[str, bytes]] = queue.Queue(_MOST_COMMANDS)
         self._reports: dict[str, bytes] = {}
         self._unsaved: set[str] = set()
@@ -129,8 +131,13 @@ class SparkplugOutput(Output):
         """Keep the report of a unit; `process` passes its answers on."""
         self._reports[unit] = payload
 
+    def on_unit_state(self, unit: str, payload: bytes) -> None:
+        """Follow that a unit has a connection again."""
+        self._dead_units.on_state(unit)
+
     def on_unit_offline(self, unit: str) -> None:
         """Mark the DDEATH of the unit as due."""
+        self._dead_units.on_offline(unit)
         self._offline_units.put(unit)
 
     def process(self) -> None:
@@ -227,6 +234,7 @@ class SparkplugOutput(Output):
     def deliver(self, items: list[Item]) -> None:
         """Publish DDATA, after a DBIRTH if the device has none with these names.
 
+        A unit that has lost its connection is dead again after its late data.
         Data have QoS 0, which the broker does not acknowledge. A last message with QoS 1 is the
         proof: a broker handles the messages of a connection in their order.
         """
@@ -241,6 +249,8 @@ class SparkplugOutput(Output):
                 self._publish(self._edge.alarm_messages(item))
                 if concerns_alarms(item):
                     self._unsaved.add(item.unit)
+        for unit in self._dead_units.follow(items):
+            self._publish(self._edge.death_messages(unit))
         self._prove()
         if connection != self._connection or not self._host.online:
             raise OutputError("the connection was lost, or the primary host")

@@ -381,7 +381,7 @@ def test_a_new_connection_while_the_births_are_made(primary: str) -> None:
     output.on_message("spBv1.0/STATE/scada", state)
     output.process()
     output.deliver([_rows()])
-    assert publisher.sent == ["NBIRTH", "DBIRTH", "DDATA", "_relay"]
+    assert publisher.sent == ["NBIRTH", "DBIRTH", "DDATA", "DDEATH", "_relay"]
 
 
 def test_a_host_that_goes_offline_in_a_delivery() -> None:
