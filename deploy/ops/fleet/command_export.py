@@ -1,65 +1,127 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop fleet export`: the rows of units as CSV or JSON lines, in the order of time."""
+"""`coldloop fleet export`: the rows of units as CSV or JSON lines.
+
+CSV has the rows of a unit in the order of time, JSON its blocks in the order of their first row. A
+block that is damaged is left out and reported.
+"""
 
 import argparse
 import csv
+import heapq
 import json
 import sys
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.ops.fleet.store_reader import FleetReader, add_common, format_time, parse_time
-from deploy.relay.terminal_text import printable
+from deploy.errors import DeployError
+from deploy.ops.fleet.store_reader import (
+    DAMAGE,
+    FleetReader,
+    Record,
+    add_common,
+    format_time,
+    parse_time,
+)
+from deploy.relay.terminal_text import printable, report
 
 EXAMPLE = "coldloop fleet export s1/u1 --since 2h --store relay.db.fleet > rows.csv"
+_QUERY = (
+    "SELECT unit, run, record, first_ms, data FROM block"
+    " WHERE unit GLOB ? AND dated=? AND last_ms>=? AND first_ms<=?"
+    " ORDER BY unit, CASE WHEN dated THEN 0 ELSE run END, first_ms"
+)
+Row = tuple[int, int, list[Any], Record]
+"""Time in ms, place of its block, values, block."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_common(parser)
-    parser.add_argument("--since", default="0", metavar="TIME", help="first time, or 2h (all)")
+    parser.add_argument("--since", metavar="TIME", help="first time, or 2h (all)")
     parser.add_argument("--until", metavar="TIME", help="last time (now)")
     parser.add_argument("--undated", action="store_true", help="the rows without UTC instead")
 
 
-def _blocks(reader: FleetReader, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    since = 0 if arguments.since == "0" else parse_time(arguments.since)
+def run(arguments: argparse.Namespace) -> int:
+    """Print the rows. Exit 1: there is none; 2: a block is damaged."""
+    if arguments.undated and (arguments.since or arguments.until):
+        raise DeployError("--since and --until are for rows with UTC, not for --undated")
+    since = parse_time(arguments.since) if arguments.since else 0
     until = parse_time(arguments.until) if arguments.until else 1 << 62
-    for block in reader.query(
-        "SELECT data FROM block WHERE unit GLOB ? AND dated=? AND last_ms>=? AND first_ms<=?"
-        " ORDER BY unit, first_ms",
-        *(arguments.pattern, int(not arguments.undated), since, until),
-    ):
-        content: dict[str, Any] = json.loads(zlib.decompress(block["data"]))
-        content["rows"] = [row for row in content["rows"] if since <= row[0] <= until]
-        yield content
+    with FleetReader(arguments.store) as reader:
+        blocks = _Blocks(reader, arguments, since, until)
+        count = _print_json(blocks) if arguments.json else _print_csv(blocks, arguments.undated)
+    return 2 if blocks.damaged else 0 if count else 1
+
+
+class _Blocks:
+    """The blocks of the store that the arguments select; `damaged`: how many were left out."""
+
+    def __init__(
+        self, reader: FleetReader, arguments: argparse.Namespace, since: int, until: int
+    ) -> None:
+        self.damaged = 0
+        self._span = (since, until)
+        dated = int(not arguments.undated)
+        self._stored = reader.rows(_QUERY, arguments.pattern, dated, since, until)
+
+    def __iter__(self) -> Iterator[Record]:
+        since, until = self._span
+        for stored in self._stored:
+            try:
+                content = json.loads(zlib.decompress(stored["data"]))
+                width = 1 + len(content["names"])
+                if any(len(row) != width for row in content["rows"]):
+                    raise ValueError("a row of another length")
+                content["rows"] = [row for row in content["rows"] if since <= row[0] <= until]
+            except DAMAGE as error:
+                self.damaged += 1
+                report(f"block {stored['record']} of {stored['unit']} is damaged: {error}")
+                continue
+            yield {**stored, "content": content}
+
+
+def _print_json(blocks: _Blocks) -> int:
+    count = 0
+    for block in blocks:
+        count += len(block["content"]["rows"])
+        print(json.dumps(block["content"]))
+    return count
+
+
+def _print_csv(blocks: _Blocks, undated: bool) -> int:
+    count = 0
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("unit", "time", "signal", "value"))
+    for at, _, values, block in _in_order(blocks):
+        count += 1
+        moment = at if undated else _format_ms(at)
+        unit = printable(block["unit"])
+        for name, value in zip(block["content"]["names"], values, strict=True):
+            if value is not None:
+                writer.writerow((unit, moment, printable(name), value))
+    return count
+
+
+def _in_order(blocks: _Blocks) -> Iterator[Row]:
+    """Return the rows of each unit in the order of time. Blocks can overlap: a late one, a summary.
+
+    Uptimes of two starts of a unit have no order.
+    """
+    waiting: list[Row] = []
+    group: object = None
+    for place, block in enumerate(blocks):
+        start = (block["unit"], block["content"].get("run", 0))
+        while waiting and (start != group or waiting[0][0] < block["first_ms"]):
+            yield heapq.heappop(waiting)
+        group = start
+        for at, *values in block["content"]["rows"]:
+            heapq.heappush(waiting, (at, place, values, block))
+    while waiting:
+        yield heapq.heappop(waiting)
 
 
 def _format_ms(at: int) -> str:
     text = format_time(at)
     return f"{text[:-1]}.{at % 1000:03}Z" if text.endswith("Z") else text
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Print the rows. Exit 1: there is none."""
-    reader = FleetReader(arguments.store)
-    count = 0
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    if not arguments.json:
-        writer.writerow(("unit", "time", "signal", "value"))
-    try:
-        for content in _blocks(reader, arguments):
-            count += len(content["rows"])
-            if arguments.json:
-                print(json.dumps(content))
-                continue
-            for at, *values in content["rows"]:
-                moment = at if arguments.undated else _format_ms(at)
-                for name, value in zip(content["names"], values, strict=True):
-                    if value is not None:
-                        unit = printable(content["unit"])
-                        writer.writerow((unit, moment, printable(name), value))
-    finally:
-        reader.close()
-    return 0 if count else 1

@@ -19,11 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the late units, the latest first. Exit 1: there is at least one."""
-    reader = FleetReader(arguments.store)
-    try:
+    with FleetReader(arguments.store) as reader:
         units = reader.units(arguments.pattern)
-    finally:
-        reader.close()
     late = [u for u in units if u["data_age_s"] is None or u["data_age_s"] > arguments.after]
     late.sort(key=lambda unit: -(unit["data_age_s"] or 1 << 40))
     if not late:

@@ -16,8 +16,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the units. Exit 1: none matches."""
-    reader = FleetReader(arguments.store)
-    try:
+    with FleetReader(arguments.store) as reader:
         return print_rows(reader.units(arguments.pattern), _COLUMNS, arguments.json)
-    finally:
-        reader.close()

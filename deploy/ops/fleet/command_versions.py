@@ -39,11 +39,8 @@ def _row(unit: Record) -> Record:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the versions. Exit 1: no unit matches."""
-    reader = FleetReader(arguments.store)
-    try:
+    with FleetReader(arguments.store) as reader:
         rows = [_row(unit) for unit in reader.units(arguments.pattern)]
-    finally:
-        reader.close()
     columns = ("unit", "version", "configuration", "hash", "phase", "update")
     code = print_rows(rows, columns, arguments.json)
     if not arguments.json:

@@ -9,21 +9,28 @@ import argparse
 import json
 import sqlite3
 import time
+import zlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from deploy.errors import DeployError
+from deploy.relay.decode.dating import MAX_AHEAD_MS
 from deploy.relay.outputs.fleet_store import open_store
 from deploy.relay.terminal_text import printable
 
 Record = dict[str, Any]
 _HEADS = {"t_ms": "time"}
 _MAX_DURATION_CHARS = 11
+DAMAGE = (ValueError, TypeError, LookupError, RecursionError, zlib.error)
+"""What a value raises that a damaged file has in the place of another one."""
 
 
 class FleetReader:
-    """Queries of the store at `path`. Raises DeployError."""
+    """Queries of the store at `path`. Raises DeployError, also at the end of a `with` block in
+    which a value of the store could not be read.
+    """
 
     def __init__(self, path: str) -> None:
         if not Path(path).exists():
@@ -38,14 +45,23 @@ class FleetReader:
         self._path = path
         self._db.row_factory = sqlite3.Row
 
-    def close(self) -> None:
-        """Close the store."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._db.close()
+        if isinstance(error, DAMAGE):
+            raise DeployError(f"{self._path}: the file is damaged: {error}") from None
 
     def query(self, statement: str, *arguments: object) -> list[Record]:
         """Return the rows of a statement. Raises DeployError."""
+        return list(self.rows(statement, *arguments))
+
+    def rows(self, statement: str, *arguments: object) -> Iterator[Record]:
+        """Return the rows of a statement one by one. Raises DeployError."""
         try:
-            return [dict(row) for row in self._db.execute(statement, arguments)]
+            for row in self._db.execute(statement, arguments):
+                yield dict(row)
         except sqlite3.Error as error:
             raise DeployError(f"{self._path}: {error}") from None
         except OverflowError:
@@ -64,7 +80,9 @@ class FleetReader:
         now = time.time()
         for row in rows:
             newest, message = row.pop("newest_ms"), row.pop("message_ms")
-            row["data_age_s"] = round(now - newest / 1000) if newest else None
+            # An earlier version took rows from the future; the relay counts them as undated.
+            is_dated = newest and newest <= now * 1000 + MAX_AHEAD_MS
+            row["data_age_s"] = round(now - newest / 1000) if is_dated else None
             row["message_age_s"] = round(now - message / 1000) if message else None
             row["online"] = None if row["online"] is None else bool(row["online"])
         return rows
@@ -97,7 +115,7 @@ def print_rows(rows: list[Record], columns: tuple[str, ...], as_json: bool) -> i
 
 def format_cell(name: str, value: object) -> str:
     """Format a value for a terminal: ages in the largest unit, times as ISO 8601."""
-    if value is None or value == "":
+    if value is None or value == "" or (value == 0 and name.endswith("_ms")):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -129,7 +147,12 @@ def format_time(time_ms: int) -> str:
 def parse_time(text: str) -> int:
     """Parse ISO 8601 or a duration before now (`2h`, `3d`) to UTC in ms. Raises DeployError."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    if text[-1:] in units and text[:-1].isdecimal() and len(text) <= _MAX_DURATION_CHARS:
+    if (
+        text[-1:] in units
+        and text.isascii()
+        and text[:-1].isdecimal()
+        and len(text) <= _MAX_DURATION_CHARS
+    ):
         return round((time.time() - int(text[:-1]) * units[text[-1]]) * 1000)
     try:
         parsed = datetime.fromisoformat(text)

@@ -89,7 +89,8 @@ def is_fleet_store(db: sqlite3.Connection) -> bool:
 
 def open_store(path: str, read_only: bool = False) -> sqlite3.Connection:
     """Open a fleet store. Raises sqlite3.Error, also if the file is no fleet store."""
-    uri = f"file:{path}?mode=ro" if read_only else f"file:{path}"
+    name = "file::memory:" if path == ":memory:" else Path(path).absolute().as_uri()
+    uri = f"{name}?mode=ro" if read_only else name
     db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
     try:
         names = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}

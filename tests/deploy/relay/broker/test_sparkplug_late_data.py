@@ -32,7 +32,9 @@ class _Publisher:
 class _Rig:
     def __init__(self, primary: str = "") -> None:
         self.publisher = _Publisher()
-        context = OutputContext("g", "n", primary, self.publisher, lambda: 1, lambda: START_MS, dict)
+        context = OutputContext(
+            "g", "n", primary, self.publisher, lambda: 1, lambda: START_MS, dict
+        )
         self.output = SparkplugOutput(context)
         self.output.on_connecting()
         self.output.on_connected()
