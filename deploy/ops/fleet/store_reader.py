@@ -49,9 +49,13 @@ class FleetReader:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self._db.close()
+        self.close()
         if isinstance(error, DAMAGE):
             raise DeployError(f"{self._path}: the file is damaged: {error}") from None
+
+    def close(self) -> None:
+        """Close the store."""
+        self._db.close()
 
     def query(self, statement: str, *arguments: object) -> list[Record]:
         """Return the rows of a statement. Raises DeployError."""
