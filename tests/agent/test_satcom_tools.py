@@ -2,6 +2,7 @@
 """`coldloop link coexistence` and `coldloop link latency`: their tables, in virtual time."""
 
 import argparse
+import contextlib
 import heapq
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.commands import link
 from agent.tools.satcom import satcom_coexistence, satcom_latency
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.modems import make_driver
@@ -20,15 +22,27 @@ from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
+from tests.support.repository import ROOT
 
+SAMPLE = ROOT / "deploy/examples/unit.json"
 _UTC = 1_795_500_000_000_000
 
 
-def _probe(loss_db: float, sessions: int = 2) -> satcom_coexistence.CoexistenceProbe:
-    """Run the schedule against an emulated modem and receiver; return the finished probe."""
+def _probe(
+    loss_db: float,
+    sessions: int = 2,
+    deaf: str = "",
+    statuses: tuple[int, ...] = (),
+) -> satcom_coexistence.CoexistenceProbe:
+    """Run the schedule against an emulated modem and receiver; return the finished probe.
+
+    `deaf`: when the receiver sends nothing, "transmitting" or "rest". `statuses`: MO status of the
+    sessions.
+    """
     world = World(1, _UTC)
     radio = Radio(world.random("radio"), lambda _: 5, 100)
     device = make_device("sbd", radio, MessageGateway(world.utc), world)
+    device.force_status = list(statuses)
     settings = TestbedSettings(receiver_dialect="ublox")
     receiver: Any = receiver_choice.make_receiver(world, settings, SITE_E7)
     receiver.burst_db = loss_db
@@ -36,6 +50,10 @@ def _probe(loss_db: float, sessions: int = 2) -> satcom_coexistence.CoexistenceP
     probe = satcom_coexistence.CoexistenceProbe(
         make_driver("sbd", 0, {}), driver, {0: "serial:/m", 1: "serial:/r"}, sessions, 20
     )
+
+    def state() -> str:
+        return "transmitting" if probe._transmitting else "rest"
+
     char_us = -(-10_000_000 // BAUD_RATES["sbd"])
     modem_line = SerialLine(
         world, device, char_us, lambda data: probe.receive(0, data, world.now), 0, 32
@@ -44,7 +62,7 @@ def _probe(loss_db: float, sessions: int = 2) -> satcom_coexistence.CoexistenceP
         world,
         receiver,
         settings,
-        lambda data: probe.receive(1, data, world.now),
+        lambda data: None if state() == deaf else probe.receive(1, data, world.now),
         1,
         lambda: 115_200,
     )
@@ -82,6 +100,73 @@ def test_coexistence_without_an_effect_is_ok() -> None:
     report = _probe(0.0).report()
     assert report["verdict"] == "ok"
     assert report["fixes_pct"]["transmitting"] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("deaf", "verdict"), [("transmitting", "too much"), ("rest", "no epochs at rest")]
+)
+def test_coexistence_with_a_receiver_that_falls_silent(deaf: str, verdict: str) -> None:
+    assert _probe(0.0, deaf=deaf).report()["verdict"] == verdict
+
+
+def test_coexistence_without_a_sent_datagram_is_not_ok() -> None:
+    report = _probe(0.0, statuses=(32, 32)).report()
+    assert report["sessions"] == {"sent": 0, "failed": 2}
+    assert report["verdict"] == "no transmission"
+
+
+def test_coexistence_with_a_band_that_disappears() -> None:
+    probe = _probe(0.0)
+    for epoch in probe._epochs[True]:
+        for satellite in epoch.satellite_view.satellites:
+            satellite.signals = [
+                signal
+                for signal in satellite.signals
+                if satcom_coexistence.band_of(signal[1]) != "L1"
+            ]
+    report = probe.report()
+    assert report["bands"]["L1"]["loss_db"] is None
+    assert report["verdict"] == "too much"
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--kind", "ip"], ["--spacing-m", "nan"], ["--temperature-c", "inf"]]
+)
+def test_coexistence_refuses(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    ports = ["tcp:127.0.0.1:1", "tcp:127.0.0.1:1"]
+    with contextlib.suppress(SystemExit):
+        assert link(["coexistence", *ports, *wrong]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+_COUNTS = {"log": {"latency": [["live", "mqtt", [1]]]}}
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        [],
+        {"log": []},
+        {"log": {"latency": [[1]]}},
+        {"log": {"latency": [["live", "mqtt", []]]}},
+        {"log": {"latency": {"a": 1}}},
+        {"log": {"latency": 7}, "modem": {}},
+        {"log": {"latency": [["live", "mqtt", ["a"]]]}, "modem": {"ready": 1, "bars": "x"}},
+    ],
+)
+def test_damaged_status_has_one_line(
+    status: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = json.loads(SAMPLE.read_text())
+    config["state"] = f"store:{tmp_path}"
+    path = tmp_path / "unit.json"
+    path.write_text(json.dumps(config))
+    (tmp_path / "status.json").write_text(json.dumps(status))
+    for command in (["latency"], ["watch", "--seconds", "0"]):
+        assert link([*command, "--config", str(path)]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    (tmp_path / "status.json").write_text(json.dumps(_COUNTS))
+    assert link(["latency", "--config", str(path)]) == 0
 
 
 def test_bands_of_signals() -> None:

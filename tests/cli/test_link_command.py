@@ -150,12 +150,17 @@ def test_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert text.count("deg\n") == len(windows)
     assert "+  0 h" in text
+    # a window that began before, or ends after, counts only within the hours
+    first = windows[0][0] + 60
+    assert link([*arguments[:3], "--hours", "1", "--at", str(first), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["covered_pct"] <= 100
 
 
 def test_usage_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (
         ["passes", "--config", _unit(tmp_path)],
         ["passes", "--config", str(tmp_path / "none.json")],
+        ["passes", "--config", _unit(tmp_path), "--at", "999999999999999999"],
         ["watch"],
         ["watch", "serial"],
         ["watch", "--config", _unit(tmp_path)],

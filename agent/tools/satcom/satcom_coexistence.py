@@ -6,11 +6,14 @@ receiver while the modem transmits with those at rest: C/N0 by band, fixes, time
 must not use the two ports at the same time. **Each datagram is billed.** Antenna spacing and
 temperature are entered, not measured; repeat the command for each spacing, and in an oven for each
 temperature. The time error is the deviation of the arrival of an epoch from the median at rest: the
-jitter of the receiver is in it.
+jitter of the receiver is in it. The verdict is "ok" only after a datagram that was sent. A band, or
+a receiver, that is silent during transmissions is too much.
 """
 
 import argparse
 import json
+import math
+from itertools import pairwise
 from statistics import mean, median
 from typing import Any
 
@@ -28,9 +31,16 @@ EXAMPLE = (
     "--kind sbd --sessions 3 --spacing-m 1.5 --temperature-c 23"
 )
 MODEM, RECEIVER = 0, 1
+_KINDS = sorted(kind for kind in KINDS if kind != "ip")
+"""Kinds that send datagrams."""
 _CONTENT = b"coexistence test"
 _LIMIT_DB = 3.0
 """A loss of C/N0 above this is reported as too much."""
+_LEAST_EXPECTED = 3
+"""Epochs that must be expected during transmissions before their absence is a finding."""
+_SESSION_S = 400
+"""Longest session of any kind, s."""
+_SETUP_S = 120
 _L5, _L2 = ("5", "B2", "G3"), ("2", "6", "B3")
 
 
@@ -38,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("receiver", help="port of the receiver")
     parser.add_argument("modem", help="port of the modem")
-    parser.add_argument("--kind", choices=sorted(KINDS), default="sbd", help="kind of modem (sbd)")
+    parser.add_argument("--kind", choices=_KINDS, default="sbd", help="kind of modem (sbd)")
     parser.add_argument("--sessions", type=int, default=3, metavar="N", help="datagrams (3)")
     parser.add_argument("--rest", type=int, default=60, metavar="S", help="rest of S seconds (60)")
     parser.add_argument("--spacing-m", type=float, metavar="M", help="spacing of the antennas")
@@ -50,6 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the schedule and print the table; return 1 if transmissions have too much effect."""
     if not 1 <= arguments.sessions <= 100 or not 10 <= arguments.rest <= 3600:
         raise AgentError("arguments: 1 to 100 sessions, rest of 10 to 3600 s")
+    if not all(math.isfinite(value or 0) for value in _entered(arguments).values()):
+        raise AgentError("arguments: spacing and temperature are numbers")
     try:
         address = parse_address(arguments.receiver)
         parse_address(arguments.modem)
@@ -59,13 +71,18 @@ def run(arguments: argparse.Namespace) -> int:
     modem = make_driver(arguments.kind, MODEM, {})
     addresses = {MODEM: arguments.modem, RECEIVER: arguments.receiver}
     probe = CoexistenceProbe(modem, receiver, addresses, arguments.sessions, arguments.rest)
-    code = cpython.run(probe, lambda: probe.done, console=CONSOLE)
+    longest_s = _SETUP_S + arguments.sessions * (arguments.rest + _SESSION_S)
+    end_us = cpython.monotonic() + longest_s * SECOND
+    code = cpython.run(probe, lambda: probe.done or cpython.monotonic() >= end_us, console=CONSOLE)
     if code:
         return 130
-    entered = {"spacing_m": arguments.spacing_m, "temperature_c": arguments.temperature_c}
-    report = {**entered, **probe.report()}
+    report = {**_entered(arguments), **probe.report()}
     print(json.dumps(report) if arguments.json else "\n".join(table(report)))
     return int(report["verdict"] != "ok")
+
+
+def _entered(arguments: argparse.Namespace) -> "dict[str, float | None]":
+    return {"spacing_m": arguments.spacing_m, "temperature_c": arguments.temperature_c}
 
 
 class CoexistenceProbe:
@@ -88,6 +105,7 @@ class CoexistenceProbe:
         self._rest_us = rest_s * SECOND
         self._send_at = NEVER
         self._transmitting = False
+        self._began_at = self._transmitted_us = 0
         self._epochs: dict[bool, list[Any]] = {False: [], True: []}
         self._out = [(port, "open", text.encode()) for port, text in sorted(addresses.items())]
         self._retry: dict[int, int] = {}
@@ -137,6 +155,10 @@ class CoexistenceProbe:
         for event in self._modem.take_events():
             if event[0] == "transmitting":
                 self._transmitting = event[1]
+                if event[1]:
+                    self._began_at = now
+                else:
+                    self._transmitted_us += now - self._began_at
             elif event[0] == "ready" and event[1] and self._send_at == NEVER:
                 self._send_at = now + self._rest_us
             elif event[0] in ("sent", "send_failed"):
@@ -156,9 +178,13 @@ class CoexistenceProbe:
                 loss = round(at_rest[band] - transmitting[band], 1)
             bands[band] = {"rest_dbhz": round(at_rest[band], 1), "loss_db": loss}
         base = offset(rest, None)
-        too_much = [band for band, value in bands.items() if (value["loss_db"] or 0) > _LIMIT_DB]
-        lost = fix_share(rest) - fix_share(active) > 5 if active else False
-        verdict = "no transmission" if not active else "too much" if too_much or lost else "ok"
+        verdict = "ok"
+        if not self.sent:
+            verdict = "no transmission"
+        elif not rest:
+            verdict = "no epochs at rest"
+        elif self._has_too_much(bands):
+            verdict = "too much"
         return {
             "verdict": verdict,
             "sessions": {"sent": self.sent, "failed": self.failed},
@@ -170,6 +196,34 @@ class CoexistenceProbe:
             },
             "bands": bands,
         }
+
+    def _has_too_much(self, bands: "dict[str, dict[str, Any]]") -> bool:
+        """Return whether transmissions cost signals, a band, fixes or epochs."""
+        rest, active = self._epochs[False], self._epochs[True]
+        gap_us = interval(rest)
+        expected = self._transmitted_us / gap_us if gap_us else 0.0
+        if expected >= _LEAST_EXPECTED and 2 * len(active) < expected:
+            return True
+        if active and fix_share(rest) - fix_share(active) > 5:
+            return True
+        for band, value in bands.items():
+            if value["loss_db"] is None:
+                if band_share(rest, band) * len(active) >= _LEAST_EXPECTED:
+                    return True
+            elif value["loss_db"] > _LIMIT_DB:
+                return True
+        return False
+
+
+def interval(epochs: "list[Any]") -> float:
+    """Return the median time between two epochs, µs; 0 without two."""
+    times = [epoch.mono_us for epoch in epochs]
+    return median([late - early for early, late in pairwise(times)]) if len(times) > 1 else 0.0
+
+
+def band_share(epochs: "list[Any]", band: str) -> float:
+    """Return the part of the epochs with a signal of a band, 0 to 1."""
+    return sum(band in levels([epoch]) for epoch in epochs) / len(epochs)
 
 
 def band_of(name: "str | None") -> str:

@@ -8,12 +8,10 @@ record is the way of its receipt, MQTT or datagrams. See `agent.log.latency`.
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
-from agent.commands import read_config
 from agent.core.errors import AgentError
-from agent.telemetry.status import STATUS_FILE
+from agent.tools.satcom.agent_status import DAMAGE, read_section, status_path
 
 EXAMPLE = "coldloop link latency --config /etc/coldloop/unit.json"
 _SHARES = (50, 90, 99)
@@ -27,21 +25,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table; return 1 without a receipt so far."""
-    config = read_config(arguments.config)
-    if config.status_store is None:
-        raise AgentError(f"{arguments.config}: state: missing, so there is no status to read")
-    path = Path(config.status_store.path) / STATUS_FILE
+    path = status_path(arguments.config)
+    rows = read_section(path, arguments.config, "log").get("latency", [])
     try:
-        log = json.loads(path.read_text(encoding="utf-8")).get("log")
-    except (OSError, ValueError):
-        raise AgentError(f"{path}: no status; check that the agent runs") from None
-    if log is None:
-        raise AgentError(f"{arguments.config}: no log in the status of the running agent")
-    rows = log.get("latency", [])
-    if arguments.json:
-        print(json.dumps({"latency": [to_record(*row) for row in rows]}))
-    else:
-        print("\n".join(table(rows)))
+        records = [to_record(*row) for row in rows]
+        text = json.dumps({"latency": records}) if arguments.json else "\n".join(table(rows))
+    except DAMAGE as error:
+        raise AgentError(f"{path}: the status is damaged: {error}") from None
+    print(text)
     return 0 if rows else 1
 
 

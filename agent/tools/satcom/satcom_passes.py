@@ -19,6 +19,8 @@ from protocols.time_units import SECOND
 
 EXAMPLE = "coldloop link passes --config /etc/coldloop/unit.json --hours 12"
 _WIDTH = 72
+_LATEST_S = 253_000_000_000
+"""UTC of the latest start, in the year 9987: a calendar has four digits."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +35,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the windows; return 1 without a window."""
     if not 1 <= arguments.hours <= 240:
         raise AgentError(f"--hours: {arguments.hours} is outside 1 to 240")
-    start = (int(time.time()) if arguments.at is None else arguments.at) * SECOND
+    at = int(time.time()) if arguments.at is None else arguments.at
+    if not 0 <= at <= _LATEST_S:
+        raise AgentError(f"--at: {at} is outside 0 to {_LATEST_S}")
+    start = at * SECOND
     windows = _find_windows(_predictor(arguments.config), start, arguments.hours)
-    covered_us = sum(end - begin for begin, end, _ in windows)
+    stop = start + arguments.hours * 3600 * SECOND
+    covered_us = sum(max(0, min(end, stop) - max(begin, start)) for begin, end, _ in windows)
     covered_pct = round(100 * covered_us / (arguments.hours * 3600 * SECOND), 1)
     if arguments.json:
         rows = [[begin // SECOND, end // SECOND, peak] for begin, end, peak in windows]

@@ -9,14 +9,12 @@ the running agent once per second: signal, next windows, queue, budget.
 import argparse
 import json
 import time
-from pathlib import Path
 from typing import Any
 
-from agent.commands import read_config
 from agent.core.errors import AgentError
 from agent.port_numbers import CONSOLE
 from agent.runtime import cpython
-from agent.telemetry.status import STATUS_FILE
+from agent.tools.satcom.agent_status import DAMAGE, read_section, status_path
 from drivers.errors import DriverError
 from drivers.modems import KINDS, make_driver
 from drivers.ports.address import parse_address
@@ -127,21 +125,17 @@ def _make_printer(as_json: bool) -> "Any":
 
 def _show_agent(arguments: argparse.Namespace) -> int:
     """Show the section `modem` of the status of the running agent, each second."""
-    config = read_config(arguments.config)
-    if config.status_store is None:
-        raise AgentError(f"{arguments.config}: state: missing, so there is no status to read")
-    path = Path(config.status_store.path) / STATUS_FILE
+    path = status_path(arguments.config)
     end_s = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     while True:
+        status = read_section(path, arguments.config, "modem")
         try:
-            status = json.loads(path.read_text(encoding="utf-8")).get("modem")
-        except (OSError, ValueError):
-            raise AgentError(f"{path}: no status; check that the agent runs") from None
-        if status is None:
-            raise AgentError(f"{arguments.config}: no modem in the status of the running agent")
-        print(json.dumps(status) if arguments.json else format_status(status), flush=True)
+            print(json.dumps(status) if arguments.json else format_status(status), flush=True)
+            code = 0 if status["ready"] else 1
+        except DAMAGE as error:
+            raise AgentError(f"{path}: the status is damaged: {error}") from None
         if end_s is not None and time.monotonic() + 1 > end_s:
-            return 0 if status["ready"] else 1
+            return code
         time.sleep(1)
 
 
