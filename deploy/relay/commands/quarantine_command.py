@@ -23,6 +23,10 @@ from drivers.tools.lib.parser import Parser
 from protocols.telemetry.message import CLASSES
 
 _KIND_NAMES = ("message", "schema", "rows", "note", "summary", "merged")
+_REASONS = (
+    *("schema", "undated", "budget", "block", "note", "text", "kind", "size"),
+    *("refused", "message", "modem", "internal"),
+)
 _LOT = 500
 EXAMPLE = "coldloop relay quarantine list --store relay.db --unit s1/u1"
 
@@ -72,13 +76,21 @@ def _describe(held: Quarantined, with_payload: bool) -> dict[str, Any]:
 
 
 def _select(table: QuarantineTable, arguments: argparse.Namespace) -> list[Quarantined]:
+    """Return the records of the arguments. Raises DeployError if a number is not one of them."""
     if not arguments.id:
-        return table.find(arguments.unit, arguments.reason)
+        found = table.find(arguments.unit, arguments.reason)
+        if not found and arguments.reason not in ("", *_REASONS):
+            raise DeployError(f"--reason {arguments.reason}: not one of {', '.join(_REASONS)}")
+        return found
     selected = []
-    for number in arguments.id:
+    for number in dict.fromkeys(arguments.id):
         held = table.get(number)
         if held is None:
             raise DeployError(f"{number}: not in the quarantine")
+        if arguments.unit not in ("", held.entry.unit):
+            raise DeployError(f"{number}: of {held.entry.unit}, not of {arguments.unit}")
+        if arguments.reason not in ("", held.reason):
+            raise DeployError(f"{number}: its reason is {held.reason}, not {arguments.reason}")
         selected.append(held)
     return selected
 

@@ -51,7 +51,8 @@ class WebhookAuth:
         parts = text.split(".")
         try:
             head, body, signature = [_decode_base64(part) for part in parts]
-            if json.loads(head)["alg"] != "RS256":
+            header = json.loads(head)
+            if header["alg"] != "RS256" or "crit" in header:  # an extension that must be known
                 return None
             claims = json.loads(body)
         except (ValueError, TypeError, KeyError, RecursionError):
@@ -69,7 +70,7 @@ def _message(fields: dict[str, Any]) -> tuple[str, str]:
     """Return IMEI and data of a request. Raises ValueError if it has no field `data`."""
     if "data" not in fields:
         raise ValueError("no data")
-    return str(fields.get("imei", "")), str(fields["data"] or "")
+    return str(fields.get("imei") or ""), str(fields["data"] or "")
 
 
 def _is_current(claims: dict[str, Any]) -> bool:

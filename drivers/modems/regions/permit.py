@@ -3,7 +3,7 @@
 
 Does not read the receiver and does not switch the radio; see `agent.satcom.component`. A unit that
 is moved over a border is outside the polygons of its region for 10 s, by consecutive positions. It
-is allowed again after 10 s inside. Without a position the last known one counts for
+is allowed again after 10 s inside, without a pause of a minute in it. Without a position the last known one counts for
 `position_s`, then nothing is transmitted. A region without polygons needs no position.
 """
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 _CONFIRM_US = 10 * SECOND
+_GAP_US = 60 * SECOND
+"""After a longer pause of the positions, those before it do not count for being inside again."""
 DEFAULT_SYSTEMS = {"sbd": "sbd", "imt": "imt", "ntn": "ntn_l", "ip": "certus", "rdss": "rdss"}
 """Kind of modem -> system of its rule, without `system` in the configuration."""
 
@@ -67,7 +69,7 @@ class Permit:
             return
         elif self.is_inside(position_e7) == self._inside:
             self._differs_since = None
-        elif self._differs_since is None:
+        elif self._differs_since is None or (not self._inside and at - self._known_at > _GAP_US):
             self._differs_since = at
         elif at - self._differs_since >= _CONFIRM_US:
             self._inside = not self._inside

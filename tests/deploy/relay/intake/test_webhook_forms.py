@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -134,11 +135,11 @@ def test_a_body_without_the_fields_is_an_error(webhook: WebhookRig, body: bytes)
 # Signed requests.
 
 
-def token(**claims: object) -> str:
+def token(head_fields: dict[str, object] | None = None, **claims: object) -> str:
     def part(content: bytes) -> str:
         return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
-    head = part(json.dumps({"alg": "RS256"}).encode()) + "."
+    head = part(json.dumps({"alg": "RS256", **(head_fields or {})}).encode()) + "."
     head += part(json.dumps({"imei": "3001", "data": "0102", **claims}).encode())
     return head + "." + part(KEY.sign(head.encode(), PKCS1v15(), SHA256()))
 
@@ -160,13 +161,21 @@ def test_the_times_of_a_token_are_kept(claim: str, after_s: float, status: int) 
 
 @pytest.mark.parametrize(
     ("claims", "status"),
-    [({}, 200), ({"data": ""}, 200), ({"exp": "never"}, 401), ({"exp": True}, 401)],
+    [
+        ({}, 200),
+        ({"data": ""}, 200),
+        ({"exp": "never"}, 401),
+        ({"exp": True}, 401),
+        ({"imei": None}, 400),
+        ({"head_fields": {"typ": "JWT", "kid": "7"}}, 200),
+        ({"head_fields": {"crit": ["b64"], "b64": False}}, 401),  # RFC 7515, 4.1.11
+    ],
 )
 def test_a_token_without_a_time(claims: dict[str, object], status: int) -> None:
     check_token(claims, status)
 
 
-def check_token(claims: dict[str, object], status: int) -> None:
+def check_token(claims: dict[str, Any], status: int) -> None:
     webhook = WebhookRig(WebhookAuth([KEY.public_key()]))
     try:
         assert webhook.ask(f"JWT={token(**claims)}".encode()) == status

@@ -144,3 +144,25 @@ def test_a_retry_that_fails_half_way_says_how_far_it_came(
         "coldloop relay quarantine: disk I/O error",
     ]
     assert sorted(reasons(store)) == ["budget", "budget", "schema"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["retry", "1", "--unit", "s9/other"],
+        ["retry", "1", "--reason", "undated"],
+        ["list", "--reason", "schem"],
+    ],
+)
+def test_numbers_and_filters_that_do_not_agree(
+    store: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert quarantine_command.run([*words, "--store", str(store)]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+def test_a_number_counts_once(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["retry", "2", "2", "--unit", "s1/u1", "--reason", "schema", "--store", str(store)]
+    assert quarantine_command.run(words) == 0
+    assert capsys.readouterr().out == "1 given back to the relay\n"

@@ -89,6 +89,20 @@ def test_single_wrong_positions_have_no_effect():
     eq(unit.evaluate(200 * SECOND), "")
 
 
+def test_positions_before_a_pause_do_not_allow_again():
+    unit = permit(site=MUSCAT)
+    for hour in range(1, 5):  # one stray position inside an hour
+        unit.set_position(DUBAI, hour * HOUR)
+        eq(unit.evaluate(hour * HOUR), "uae/sbd: the position is outside the region")
+    for second in range(1, 12):
+        unit.set_position(DUBAI, 4 * HOUR + second * SECOND)
+    eq(unit.evaluate(4 * HOUR + 11 * SECOND), "")
+    # positions outside bar also across a pause
+    unit.set_position(MUSCAT, 5 * HOUR)
+    unit.set_position(MUSCAT, 6 * HOUR)
+    eq(unit.evaluate(6 * HOUR), "uae/sbd: the position is outside the region")
+
+
 def test_unknown_position_counts_for_a_time():
     unit = permit()
     eq(unit.evaluate(2 * HOUR), "")
