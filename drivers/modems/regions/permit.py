@@ -3,8 +3,9 @@
 
 Does not read the receiver and does not switch the radio; see `agent.satcom.component`. A unit that
 is moved over a border is outside the polygons of its region for 10 s, by consecutive positions. It
-is allowed again after 10 s inside, without a pause of a minute in it. Without a position the last known one counts for
-`position_s`, then nothing is transmitted. A region without polygons needs no position.
+is allowed again after 10 s inside, without a pause of a minute in it. Without a position the last
+known one counts for `position_s`, then nothing is transmitted. A region without polygons needs no
+position.
 """
 
 from drivers.modems import load_rule
