@@ -31,12 +31,12 @@ _UTC = 1_795_500_000_000_000
 def _probe(
     loss_db: float,
     sessions: int = 2,
-    deaf: str = "",
+    silent_in: str = "",
     statuses: tuple[int, ...] = (),
 ) -> satcom_coexistence.CoexistenceProbe:
     """Run the schedule against an emulated modem and receiver; return the finished probe.
 
-    `deaf`: when the receiver sends nothing, "transmitting" or "rest". `statuses`: MO status of the
+    `silent_in`: when the receiver sends nothing, "transmitting" or "rest". `statuses`: MO status of the
     sessions.
     """
     world = World(1, _UTC)
@@ -62,7 +62,7 @@ def _probe(
         world,
         receiver,
         settings,
-        lambda data: None if state() == deaf else probe.receive(1, data, world.now),
+        lambda data: None if state() == silent_in else probe.receive(1, data, world.now),
         1,
         lambda: 115_200,
     )
@@ -103,10 +103,10 @@ def test_coexistence_without_an_effect_is_ok() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deaf", "verdict"), [("transmitting", "too much"), ("rest", "no epochs at rest")]
+    ("silent_in", "verdict"), [("transmitting", "too much"), ("rest", "no epochs at rest")]
 )
-def test_coexistence_with_a_receiver_that_falls_silent(deaf: str, verdict: str) -> None:
-    assert _probe(0.0, deaf=deaf).report()["verdict"] == verdict
+def test_coexistence_with_a_receiver_that_falls_silent(silent_in: str, verdict: str) -> None:
+    assert _probe(0.0, silent_in=silent_in).report()["verdict"] == verdict
 
 
 def test_coexistence_without_a_sent_datagram_is_not_ok() -> None:

@@ -50,12 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
     since = parse_time(arguments.since) if arguments.since else 0
     until = parse_time(arguments.until) if arguments.until else 1 << 62
     with FleetReader(arguments.store) as reader:
-        blocks = _Blocks(reader, arguments, since, until)
+        blocks = _StoredBlocks(reader, arguments, since, until)
         count = _print_json(blocks) if arguments.json else _print_csv(blocks, arguments.undated)
     return 2 if blocks.damaged else 0 if count else 1
 
 
-class _Blocks:
+class _StoredBlocks:
     """The blocks of the store that the arguments select; `damaged`: how many were left out."""
 
     def __init__(
@@ -82,7 +82,7 @@ class _Blocks:
             yield {**stored, "content": content}
 
 
-def _print_json(blocks: _Blocks) -> int:
+def _print_json(blocks: _StoredBlocks) -> int:
     count = 0
     for block in blocks:
         count += len(block["content"]["rows"])
@@ -90,7 +90,7 @@ def _print_json(blocks: _Blocks) -> int:
     return count
 
 
-def _print_csv(blocks: _Blocks, undated: bool) -> int:
+def _print_csv(blocks: _StoredBlocks, undated: bool) -> int:
     count = 0
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("unit", "time", "signal", "value"))
@@ -104,7 +104,7 @@ def _print_csv(blocks: _Blocks, undated: bool) -> int:
     return count
 
 
-def _in_order(blocks: _Blocks) -> Iterator[Row]:
+def _in_order(blocks: _StoredBlocks) -> Iterator[Row]:
     """Return the rows of each unit in the order of time. Blocks can overlap: a late one, a summary.
 
     Uptimes of two starts of a unit have no order.

@@ -12,7 +12,7 @@ from tests.deploy.relay.relay_rig import START_MS, UNIT
 _OFFLINE = b'{"online":false}'
 
 
-class _Publisher:
+class _KindRecorder:
     def __init__(self) -> None:
         self.sent: list[str] = []
 
@@ -29,9 +29,9 @@ class _Publisher:
         return 60_000
 
 
-class _Rig:
+class _LateDataRig:
     def __init__(self, primary: str = "") -> None:
-        self.publisher = _Publisher()
+        self.publisher = _KindRecorder()
         context = OutputContext(
             "g", "n", primary, self.publisher, lambda: 1, lambda: START_MS, dict
         )
@@ -63,7 +63,7 @@ def _alarm(at_ms: int, record: int = 4) -> Note:
 
 
 def test_late_rows_do_not_revive_a_unit() -> None:
-    rig = _Rig()
+    rig = _LateDataRig()
     assert rig.deliver(_rows(START_MS - 9000)) == ["DBIRTH", "DDATA"]
     rig.state(is_online=False)
     assert rig.deliver(_rows(START_MS - 20_000)) == ["DDEATH", "DBIRTH", "DDATA", "DDEATH"]
@@ -73,7 +73,7 @@ def test_late_rows_do_not_revive_a_unit() -> None:
 
 
 def test_rows_that_waited_for_the_host() -> None:
-    rig = _Rig("scada")
+    rig = _LateDataRig("scada")
     rig.state(is_online=False)
     rig.output.on_message("spBv1.0/STATE/scada", b'{"online":true,"timestamp":5}')
     assert rig.deliver(_rows(START_MS), _alarm(START_MS)) == [
@@ -90,7 +90,7 @@ def test_rows_that_waited_for_the_host() -> None:
     ],
 )
 def test_data_by_satellite_revive_a_unit(item: Item) -> None:
-    rig = _Rig()
+    rig = _LateDataRig()
     rig.state(is_online=False)
     assert rig.deliver(item) == ["DBIRTH", "DDATA"]
     rig.deliver(_rows(START_MS - 20_000))

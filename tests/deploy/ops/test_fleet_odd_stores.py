@@ -26,7 +26,7 @@ _ALL = (
 )
 
 
-class _Store:
+class _OddStore:
     def __init__(self, path: Path) -> None:
         self.path = str(path)
         self.now_ms = time.time_ns() // 1_000_000
@@ -55,21 +55,21 @@ class _Store:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[_Store]:
-    made = _Store(tmp_path / "store.fleet")
+def store(tmp_path: Path) -> Iterator[_OddStore]:
+    made = _OddStore(tmp_path / "store.fleet")
     yield made
     made.output.close()
 
 
 def run(
-    capsys: pytest.CaptureFixture[str], store: _Store, *arguments: str
+    capsys: pytest.CaptureFixture[str], store: _OddStore, *arguments: str
 ) -> tuple[int, list[str], str]:
     code = fleet([*arguments, "--store", store.path])
     captured = capsys.readouterr()
     return code, captured.out.splitlines(), captured.err
 
 
-def test_unit_from_the_future_is_late(store: _Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unit_from_the_future_is_late(store: _OddStore, capsys: pytest.CaptureFixture[str]) -> None:
     store.add_rows(7, 1000)
     store.execute(f"UPDATE unit SET newest_ms={store.now_ms + 30 * 24 * _HOUR_MS}")
     code, lines, _ = run(capsys, store, "late")
@@ -77,7 +77,7 @@ def test_unit_from_the_future_is_late(store: _Store, capsys: pytest.CaptureFixtu
 
 
 def test_history_has_changes_without_a_time(
-    store: _Store, capsys: pytest.CaptureFixture[str]
+    store: _OddStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.add_alarm(4, "supply_high", 0)
     store.add_alarm(8, "leak_critical:l1", store.now_ms)
@@ -91,7 +91,7 @@ def test_history_has_changes_without_a_time(
 
 
 def test_rows_of_blocks_that_overlap_are_in_order(
-    store: _Store, capsys: pytest.CaptureFixture[str]
+    store: _OddStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.add_rows(7, 9000, 5000, 1000)
     store.add_rows(11, 7000, 3000)
@@ -104,7 +104,9 @@ def test_rows_of_blocks_that_overlap_are_in_order(
     assert times == sorted(times)
 
 
-def test_uptimes_of_two_starts_are_apart(store: _Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_uptimes_of_two_starts_are_apart(
+    store: _OddStore, capsys: pytest.CaptureFixture[str]
+) -> None:
     store.add_rows(7, 1000, 9000, run=1)
     store.add_rows(11, 2000, 3000, run=2)
     _, lines, _ = run(capsys, store, "export", "--undated")
@@ -113,7 +115,7 @@ def test_uptimes_of_two_starts_are_apart(store: _Store, capsys: pytest.CaptureFi
     assert (code, lines, error.count("\n")) == (2, [], 1)
 
 
-def test_damaged_block_is_left_out(store: _Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_block_is_left_out(store: _OddStore, capsys: pytest.CaptureFixture[str]) -> None:
     for number in (7, 11, 15):
         store.add_rows(number, number)
     store.execute("UPDATE block SET data=x'001122' WHERE record=11")
@@ -135,7 +137,7 @@ def test_damaged_block_is_left_out(store: _Store, capsys: pytest.CaptureFixture[
     ],
 )
 def test_damaged_store_has_one_line(
-    store: _Store, capsys: pytest.CaptureFixture[str], damage: str
+    store: _OddStore, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
     store.add_rows(7, 1000)
     store.add_rows(11, 2000)
@@ -151,7 +153,7 @@ def test_damaged_store_has_one_line(
 def test_path_with_signs_of_a_uri(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    store = _Store(tmp_path / name)
+    store = _OddStore(tmp_path / name)
     store.add_rows(7, 1000)
     store.output.close()
     assert (tmp_path / name).exists()
