@@ -36,8 +36,8 @@ def _probe(
 ) -> satcom_coexistence.CoexistenceProbe:
     """Run the schedule against an emulated modem and receiver; return the finished probe.
 
-    `silent_in`: when the receiver sends nothing, "transmitting" or "rest". `statuses`: MO status of the
-    sessions.
+    `silent_in`: when the receiver sends nothing, "transmitting" or "rest". `statuses`: MO status of
+    the sessions.
     """
     world = World(1, _UTC)
     radio = Radio(world.random("radio"), lambda _: 5, 100)
