@@ -433,9 +433,10 @@ class RtuClient(OtherRequests):
         cut, self.cut = self.cut, b""
         if not cut and frame_end(data, 0, len(data)):
             return 0
-        self.joined, at = join_frame(self._before_cut + cut, data)
+        joined, at = join_frame(self._before_cut + cut, data)
         if at:
-            self._count_frame(self.joined)
+            self.joined = joined
+            self._count_frame(joined)
         return at
 
     def _count_frame(self, frame: bytes) -> None:

@@ -17,6 +17,7 @@ FOUND = (
     ("rtu", "sometimes behind", 818, "many"),  # the reply to a probe was that to a later poll
     ("rtu", "mix", 238, "one"),  # a copy on the idle line counted as the next reply
     ("rtu", "mix", 127, "many"),
+    ("rtu", "copy in slow parts", 74190, "mixed"),  # more bytes hid that the copy was old
     ("rtu", "copy in parts", 805, "two"),  # a copy that our request cut counted as a late reply
     ("rtu", "resets beside another master", 719, "many"),  # their first request was discarded
     ("rtu", "resets beside another master", 719, "two"),
