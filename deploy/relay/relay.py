@@ -35,7 +35,6 @@ from deploy.relay.mqtt.broker_client import connect
 from deploy.relay.mqtt.output_connection import OutputConnection, refusal_text
 from deploy.relay.mqtt.session_client import (
     LONG_S,
-    OTHER_VERSION,
     RESTART_S,
     Publication,
     make_session_client,
@@ -189,13 +188,14 @@ class Relay:
         self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, properties: object
     ) -> None:
         if reason.is_failure:
-            if reason.value in OTHER_VERSION:
+            if self._units_client.refuses_version(reason):
                 return  # the end of the connection follows
             self._is_rejected = True
             self._report(f"{self.options.broker.name()}: the broker rejects the relay: {reason}")
             return
         self._is_rejected = False
-        self._units_client.keep_version(properties)
+        if not self._units_client.keep_version(properties):
+            return
         self._session.keep()
         shared, states, reports = subscriptions(self.options)
         client.subscribe([(shared, 1), (states, 1)])

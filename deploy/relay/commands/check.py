@@ -13,10 +13,13 @@ import sqlite3
 import time
 import urllib.parse
 
+from paho.mqtt.properties import Properties
+
 from deploy.errors import DeployError
 from deploy.relay.intake.http_server import check_certificate
-from deploy.relay.mqtt.broker_client import check_broker
 from deploy.relay.mqtt.output_connection import OutputConnection
+from deploy.relay.mqtt.session_client import session_properties
+from deploy.relay.mqtt.trial import try_broker
 from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.outputs.file_check import check_sqlite
@@ -40,7 +43,7 @@ def find_problems(options: RelayOptions) -> list[str]:
     try:
         problems = [_problem_of(options, part) for part in ("store", "http", "gateway", "broker")]
         if not problems[-1] and outputs.uses_broker():
-            problems.append(connection.try_once(_WAIT_S))
+            problems.append(connection.begin_trial(_WAIT_S, _shared_session(options)))
         problems += [_problem_of_output(*item) for item in outputs.by_name.items()]
     finally:
         connection.begin_close()
@@ -68,6 +71,16 @@ def _make_context(
     )
 
 
+def _shared_session(options: RelayOptions) -> Properties | None:
+    """Return the session that the outputs take over at a broker that takes the certificate's name.
+
+    They do so if they have no certificate of their own; the trial must not end it.
+    """
+    if options.output_broker is not None:
+        return None
+    return session_properties(not options.sends_receipts)
+
+
 def _problem_of(options: RelayOptions, part: str) -> str:
     try:
         if part == "store":
@@ -78,7 +91,8 @@ def _problem_of(options: RelayOptions, part: str) -> str:
         elif part == "gateway" and options.gateway is not None:
             _check_gateway(options.gateway)
         elif part == "broker":
-            check_broker(options.broker, f"coldloop-check-{options.name}")
+            ident = f"coldloop-check-{options.name}"
+            return try_broker(options.broker, ident, not options.sends_receipts, _WAIT_S)
     except (DeployError, OutputError, OSError) as error:
         return str(error)
     return ""
