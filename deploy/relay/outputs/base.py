@@ -29,7 +29,7 @@ Page = Callable[[str], tuple[str, str]]
 """Returns the content type and the text of a page of the HTTP server, for the query of its URL."""
 
 
-_LEVEL = re.compile(r"[^\s/+#\x00-\x1f]{1,64}")
+_LEVEL = re.compile(r"[^\s/+#\x00-\x1f\ud800-\udfff]{1,64}")
 
 
 def is_level(text: str) -> bool:
