@@ -15,6 +15,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.relay.mqtt.broker_client import BrokerSettings, connect
+from deploy.relay.mqtt.later_call import LaterCall
 from deploy.relay.mqtt.session_client import (
     NO_SUBSCRIBER,
     Publication,
@@ -62,6 +63,8 @@ class OutputConnection:
         self._closing = threading.Event()
         self._reported: set[str] = set()
         self._trial: Trial | None = None
+        self._topics: list[str] = []
+        self._subscription = LaterCall(self._subscribe)
 
     def start(self, outputs: Outputs) -> None:
         """Connect with the will, subscribe to the topics of the outputs."""
@@ -72,15 +75,17 @@ class OutputConnection:
             if will is not None:
                 client.will_set(*will)
 
-        topics: list[str] = []
+        topics = self._topics
 
         def on_subscribed(
             _: object, __: object, ___: int, reasons: list[ReasonCode], *____: object
         ) -> None:
-            for topic, reason in zip(topics, reasons, strict=False):
-                if reason.is_failure and topic not in self._reported:
+            refused = [pair for pair in zip(topics, reasons, strict=False) if pair[1].is_failure]
+            for topic, reason in refused:
+                if topic not in self._reported:
                     self._reported.add(topic)
                     report(f"the broker rejects the subscription of {topic}: {reason}")
+            (self._subscription.start if refused else self._subscription.reset)()
 
         def on_connected(
             _: mqtt.Client, __: object, ___: object, reason: ReasonCode, properties: object
@@ -89,8 +94,8 @@ class OutputConnection:
             if is_refused or not client.keep_version(properties):
                 return  # the connection of the units reports it
             topics[:] = outputs.topics()
-            if topics:
-                client.subscribe([(topic, 1) for topic in topics])
+            self._subscription.reset()
+            self._subscribe()
             outputs.on_connected()
 
         def on_disconnected(*_: object) -> None:
@@ -110,6 +115,10 @@ class OutputConnection:
         client.on_pre_connect = lambda *_: outputs.on_connecting()
         client.before_connect = set_will
         connect(client, self._settings)
+
+    def _subscribe(self) -> None:
+        if self._topics:
+            self._client.subscribe([(topic, 1) for topic in self._topics])
 
     def begin_trial(self, wait_s: float, session: Properties | None) -> str:
         """Connect without a will; return why that failed, or "". For `coldloop relay --check`.
@@ -186,6 +195,7 @@ class OutputConnection:
 
     def close(self) -> None:
         """Disconnect."""
+        self._subscription.reset()
         if self._trial is None:
             self._client.end()
         else:

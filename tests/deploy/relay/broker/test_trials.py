@@ -10,6 +10,7 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.relay import command
 from deploy.relay.mqtt.broker_client import BrokerSettings, connect
@@ -96,7 +97,11 @@ def test_an_acknowledgement_is_for_its_own_connection(tmp_path: Path) -> None:
         settings = BrokerSettings(("127.0.0.1", port))
         client = make_session_client(settings, "relay", 100)
         client.on_publication = found.append
-        client.on_connect = lambda *_: client.subscribe("a/#", 1)
+
+        def subscribe(*_: object) -> None:
+            client.subscribe("a/#", 1)
+
+        client.on_connect = subscribe
         connect(client, settings)
         unit = TopicListener(port, "none")
         try:
@@ -142,7 +147,7 @@ def test_a_check_leaves_the_session_of_a_relay(
     login = ["--username", "bms", "--password-file", str(secret)]
     words = ["--no-receipts", "--lines", str(tmp_path / "lines"), *login]
     Worker(strict_broker, tmp_path, "b", "bms", "bms", *words).close()
-    unit = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "unit")
+    unit = mqtt.Client(CallbackAPIVersion.VERSION2, "unit")
     unit.username_pw_set("unit", "x")
     unit.connect("127.0.0.1", strict_broker)
     unit.loop_start()
