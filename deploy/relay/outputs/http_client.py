@@ -102,8 +102,8 @@ class HttpClient:
                 detail = _read_detail(error)
             if error.code in _REFUSALS:
                 raise RefusedError(detail) from None
-            kind = AnsweredError if error.code == _FAULT else OutputError
-            raise kind(f"{self._url}: {detail}") from None
+            fault = AnsweredError if error.code == _FAULT else OutputError
+            raise fault(f"{self._url}: {detail}") from None
         except HTTP_ERRORS as error:
             raise self._no_answer(self._url, error) from None
         if answer.length:  # what is left of the length in its head
