@@ -49,7 +49,7 @@ def check_files(store: str, outputs: dict[str, str]) -> None:
         if name not in (*_DATABASES, "lines"):
             continue
         for path in (Path(text), Path(f"{text}.1")) if name == "lines" else (Path(text),):
-            place = Path(path.absolute())
+            place = path.resolve()
             if place in used:
                 raise DeployError(f"--{name} {text}: {used[place]} has this file")
             used[place] = f"--{name}"
