@@ -104,20 +104,16 @@ UPDATE coldloop_note AS s SET t=n.t FROM new_coldloop_note AS n
 WHERE (s.site, s.unit, s.log, s.record, s.digest) = (n.site, n.unit, n.log, n.record, n.digest)
 AND s.t IS NULL AND n.t IS NOT NULL
 """
-_OF_AN_ITEM = (
-    psycopg.DataError,
-    psycopg.IntegrityError,
-    psycopg.errors.ProgramLimitExceeded,
-    psycopg.errors.RaiseException,
-)
-"""Errors of a value, a key or a trigger."""
+_OF_AN_ITEM = (psycopg.DataError, psycopg.IntegrityError)
+"""Errors of a value or a key."""
 _SERVER_CLASSES = frozenset(
     ["08", "25", "26", "28", "2D", "3D", "3F", "40", "42", "53", "55", "57", "58", "F0", "HV", "XX"]
 )
 """Classes of errors of the server, its configuration or its load: the items wait. SOURCE:
 PostgreSQL, appendix "Error Codes". A trigger can raise the others, and codes of its own."""
-_NO_RIGHT = "42501"
-"""Of the role at a table, or of a policy for a row: `refuses_all` tells which."""
+_OF_BOTH = ("42501", "55000")
+"""A right of the role or a policy for a row; a state of the server or of a part of a table:
+`refuses_all` tells which."""
 _MOST_KEY_CHARS = 2000
 """A longer text is no key for PostgreSQL; its hash is."""
 _Rows = list[tuple[object, ...]]
@@ -311,7 +307,7 @@ def _can_be_of_an_item(error: psycopg.Error) -> bool:
     For example a late row in a compressed chunk of an old TimescaleDB (0A000).
     """
     code = error.sqlstate or ""
-    return code == _NO_RIGHT or (len(code) == 5 and code[:2] not in _SERVER_CLASSES)
+    return code in _OF_BOTH or (len(code) == 5 and code[:2] not in _SERVER_CLASSES)
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -70,7 +70,7 @@ def count(server: PostgresServer, unit: str) -> int:
 _CODES = ("P0001", "P0002", "P0003", "P0004", "21000", "22012", "23514", "27000", "38000", "44000")
 
 
-@pytest.mark.parametrize("code", [*_CODES, "45000", "MY001", "42501"])
+@pytest.mark.parametrize("code", [*_CODES, "45000", "MY001", "42501", "54000", "55000"])
 def test_a_row_that_a_trigger_refuses_is_refused_alone(server: PostgresServer, code: str) -> None:
     refuse_bad_rows(server, code)
     assert deliver(server.uri) == (["refused"], None)
@@ -83,6 +83,21 @@ def test_an_error_of_the_server_refuses_nothing(server: PostgresServer, code: st
     reasons, error = deliver(server.uri)
     assert reasons == []
     assert error is not None
+
+
+@pytest.mark.parametrize("code", ["P0001", "54000", "55000"])
+def test_a_statement_that_is_refused_without_a_row_too(server: PostgresServer, code: str) -> None:
+    """As all are (54000) when the server has no more numbers of transactions."""
+    refuse_bad_rows(server, code)
+    server.query(
+        "CREATE OR REPLACE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" RAISE EXCEPTION 'none' USING ERRCODE='{code}'; END $$"
+    )
+    server.query("DROP TRIGGER judge ON coldloop_sample")
+    server.query(_TRIGGER.replace("EACH ROW", "EACH STATEMENT"))
+    reasons, error = deliver(server.uri)
+    assert reasons == []
+    assert "refuses everything" in str(error)
 
 
 def test_a_row_that_a_policy_refuses(server: PostgresServer) -> None:
