@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 
 from deploy.relay.decode.prepare import TIME_ONLY, HeldError, Preparer
-from deploy.relay.decode.row_format import Item, count_values
+from deploy.relay.decode.row_format import Item, Rows, count_values
 from deploy.relay.outputs.base import AnsweredError, Output, OutputError, Settling
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.records.database import Entry, RelayDatabase
@@ -27,6 +27,7 @@ from deploy.relay.terminal_text import report
 _POLL_S = 0.1
 _CLOSE_WAIT_S = 1.0
 _ANSWERS = 3
+"""Errors in a row that a receiver answers, before the output looks for a record as their cause."""
 _LOOK_S = 600.0
 HUNG_S = 45.0
 """An output that does not return in this time fails; it can still acknowledge."""
@@ -67,6 +68,17 @@ class ItemCache:
         with self._lock:
             for entry_id in [entry_id for entry_id in self._items if entry_id <= last_id]:
                 self._remove(entry_id)
+
+
+def _is_like(found: Item, item: Item) -> bool:
+    """Return whether an output sends an item if it sends another one.
+
+    Some send no notes, no rows without UTC, or no row without a value: these are no evidence.
+    """
+    if not isinstance(found, Rows) or not isinstance(item, Rows):
+        return type(found) is type(item)
+    has_value = any(value is not None for _, values in found.values for value in values)
+    return found.is_dated == item.is_dated and has_value
 
 
 class Suspicion:
@@ -339,11 +351,12 @@ class OutputWorker:
         entries = self._database.outbox(entry.id, self.output.BATCH)
         prepared = self._prepared()
         others = [one for one in entries if one.unit != entry.unit and one.id <= prepared]
-        other = next((found for one in others for found, _ in [self._read([one])] if found), None)
+        read = (found for one in others for found in self._read([one])[0])
+        other = next((found for _, found in read if _is_like(found, item)), None)
         if other is None:
             return False
         try:
-            self.output.deliver([other[0][1]])  # it comes again in its turn
+            self.output.deliver([other])  # it comes again in its turn
         except Exception:  # noqa: BLE001 - then this record is not the only one
             return False
         try:

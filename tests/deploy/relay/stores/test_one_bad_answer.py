@@ -9,7 +9,19 @@ import pytest
 
 from deploy.relay.outputs.base import AnsweredError, OutputError
 from deploy.relay.outputs.influx_output import InfluxOutput
-from tests.deploy.relay.relay_rig import ALARM, UNIT, PipelineRig, bulk, pack
+from protocols.telemetry import block
+from tests.deploy.relay.relay_rig import (
+    ALARM,
+    SCHEMA,
+    START_MS,
+    UNIT,
+    PipelineRig,
+    block_of_run,
+    bulk,
+    note_record,
+    pack,
+    rows_record,
+)
 from tests.deploy.relay.stores.servers import http_server
 from tests.deploy.relay.stores.test_stores import context
 
@@ -124,6 +136,27 @@ def test_a_receiver_that_answers_errors_to_all_refuses_nothing(
     receiver.all_bad = False
     assert delivery.steps(1) == []
     assert delivery.worker.delivered == 2
+
+
+def test_a_record_that_the_output_does_not_send_is_no_evidence(
+    receiver: Receiver, delivery: Delivery
+) -> None:
+    """Lines have no alarms and no rows without UTC: they are taken in each outage."""
+    receiver.all_bad = True
+    delivery.send(UNIT, 1)
+    notes = pack(note_record(9, b"{}"), rows_record(5, block_of_run(1, 9000, [None, None])))
+    delivery.rig.receive(pack(ALARM), notes, unit=BAD)
+    delivery.rig.receive(pack(rows_record(6, block_of_values(None))), unit=BAD)
+    while delivery.rig.pipeline.process():
+        pass
+    assert len(delivery.steps(8)) == 8
+    assert "refused" not in delivery.rig.reasons()
+
+
+def block_of_values(value: int | None) -> bytes:
+    """Make a block whose values are all the same."""
+    times: list[int | None] = [START_MS, START_MS + 1000]
+    return block.encode(SCHEMA.number, 1, [times, *[[value, value] for _ in range(5)]])
 
 
 def test_records_of_one_unit_alone_wait(receiver: Receiver, delivery: Delivery) -> None:
