@@ -12,12 +12,12 @@ from pathlib import Path
 from deploy.errors import DeployError
 from deploy.relay.commands import quarantine_command
 from deploy.relay.commands.check import find_problems
+from deploy.relay.commands.option_checks import check_effects, check_files
 from deploy.relay.commands.session_note import end_session
 from deploy.relay.intake.http_server import HttpSettings, is_imei
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings
-from deploy.relay.option_checks import check_effects, check_files
 from deploy.relay.options import (
     MAIN_GROUP,
     RelayOptions,

@@ -101,7 +101,7 @@ class SessionClient(BrokerClient):
     """Reasons of MQTT 5 by packet identifier; who publishes takes them out."""
     _is_version_known = False
     _is_version_refused = False
-    """The broker has said that it has no MQTT 5."""
+    """The broker reports that it has no MQTT 5."""
     _rounds = 0
     _asks_again = False
     _connection = 0

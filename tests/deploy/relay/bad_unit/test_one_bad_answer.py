@@ -28,7 +28,7 @@ from tests.deploy.relay.stores.test_stores import context
 BAD = "s1/bad"
 
 
-class Receiver:
+class LinesReceiver:
     """Answers status 500 to lines of the units in `bad`, with `all_bad` to all."""
 
     def __init__(self) -> None:
@@ -92,12 +92,12 @@ class Delivery:
 
 
 @pytest.fixture
-def receiver() -> Receiver:
-    return Receiver()
+def receiver() -> LinesReceiver:
+    return LinesReceiver()
 
 
 @pytest.fixture
-def delivery(receiver: Receiver) -> Iterator[Delivery]:
+def delivery(receiver: LinesReceiver) -> Iterator[Delivery]:
     with http_server(receiver.handler()) as url:
         each = Delivery(url)
         yield each
@@ -105,7 +105,7 @@ def delivery(receiver: Receiver) -> Iterator[Delivery]:
 
 
 def test_a_record_that_the_receiver_cannot_handle_stops_no_other(
-    receiver: Receiver, delivery: Delivery
+    receiver: LinesReceiver, delivery: Delivery
 ) -> None:
     receiver.bad = {BAD}
     delivery.send(UNIT, 1)
@@ -126,7 +126,7 @@ def test_a_record_that_the_receiver_cannot_handle_stops_no_other(
 
 
 def test_a_receiver_that_answers_errors_to_all_refuses_nothing(
-    receiver: Receiver, delivery: Delivery
+    receiver: LinesReceiver, delivery: Delivery
 ) -> None:
     receiver.all_bad = True
     delivery.send(UNIT, 1)
@@ -139,7 +139,7 @@ def test_a_receiver_that_answers_errors_to_all_refuses_nothing(
 
 
 def test_a_record_that_the_output_does_not_send_is_no_evidence(
-    receiver: Receiver, delivery: Delivery
+    receiver: LinesReceiver, delivery: Delivery
 ) -> None:
     """Lines have no alarms and no rows without UTC: they are taken in each outage."""
     receiver.all_bad = True
@@ -159,7 +159,7 @@ def block_of_values(value: int | None) -> bytes:
     return block.encode(SCHEMA.number, 1, [times, *[[value, value] for _ in range(5)]])
 
 
-def test_records_of_one_unit_alone_wait(receiver: Receiver, delivery: Delivery) -> None:
+def test_records_of_one_unit_alone_wait(receiver: LinesReceiver, delivery: Delivery) -> None:
     receiver.bad = {BAD}
     delivery.send(BAD, 1, 2)
     assert len(delivery.steps(8)) == 8
