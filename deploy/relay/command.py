@@ -12,6 +12,7 @@ from pathlib import Path
 from deploy.errors import DeployError
 from deploy.relay.commands import quarantine_command
 from deploy.relay.commands.check import find_problems
+from deploy.relay.commands.option_checks import check_effects, check_files
 from deploy.relay.commands.session_note import end_session
 from deploy.relay.intake.http_server import HttpSettings, is_imei
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
@@ -305,8 +306,9 @@ def _sends_receipts(arguments: argparse.Namespace, outputs: set[str]) -> bool:
 
 
 def _broker_settings(arguments: argparse.Namespace) -> BrokerSettings:
+    host, port = _parse_endpoint(arguments.broker, 1)
     return BrokerSettings(
-        _parse_endpoint(arguments.broker, 1),
+        (host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host, port),
         arguments.username,
         read_secret(arguments.password_file) or None,
         arguments.ca,
@@ -324,10 +326,7 @@ def parse_options(argv: list[str]) -> RelayOptions:
             raise DeployError(f"--modem {imei}={unit}: not IMEI=SITE/UNIT")
     if arguments.gateway is not None:
         check_url(arguments.gateway)
-    if arguments.key and not arguments.cert:
-        raise DeployError("--key needs --cert")
-    if bool(arguments.output_cert) != bool(arguments.output_key):
-        raise DeployError("--output-cert and --output-key need each other")
+    check_effects(arguments)
     outputs = {spec.name: getattr(arguments, spec.name, None) for spec in OUTPUTS}
     selected = {name: value for name, value in outputs.items() if value is not None}
     for name, value in selected.items():
@@ -336,6 +335,7 @@ def parse_options(argv: list[str]) -> RelayOptions:
     sends = _sends_receipts(arguments, set(selected))
     if sends and not has_store(set(selected)) and arguments.required is None:
         selected["fleet"] = arguments.store + ".fleet"
+    check_files(arguments.store, selected)
     tokens = _parse_pairs(arguments.token, "--token", "OUTPUT=FILE")
     broker = _broker_settings(arguments)
     output_broker = replace(broker, certificate=arguments.output_cert, key=arguments.output_key)

@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Callable
 
 from deploy.relay.decode.prepare import TIME_ONLY, HeldError, Preparer
-from deploy.relay.decode.row_format import Item, count_values
-from deploy.relay.outputs.base import Output, OutputError, Settling
+from deploy.relay.decode.row_format import Item, Rows, count_values
+from deploy.relay.outputs.base import AnsweredError, Output, OutputError, Settling
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.records.database import Entry, RelayDatabase
 from deploy.relay.records.quarantine import REFUSED, QuarantineTable
@@ -26,6 +26,9 @@ from deploy.relay.terminal_text import report
 
 _POLL_S = 0.1
 _CLOSE_WAIT_S = 1.0
+_ANSWERS = 3
+"""Errors in a row that a receiver answers, before the output looks for a record as their cause."""
+_LOOK_S = 600.0
 HUNG_S = 45.0
 """An output that does not return in this time fails; it can still acknowledge."""
 MOST_VALUES = 250_000
@@ -67,6 +70,44 @@ class ItemCache:
                 self._remove(entry_id)
 
 
+def _is_like(found: Item, item: Item) -> bool:
+    """Return whether an output sends an item if it sends another one.
+
+    Some send no notes, no rows without UTC, or no row without a value: these are no evidence.
+    """
+    if not isinstance(found, Rows) or not isinstance(item, Rows):
+        return type(found) is type(item)
+    has_value = any(value is not None for _, values in found.values for value in values)
+    return found.is_dated == item.is_dated and has_value
+
+
+class Suspicion:
+    """Whether an output looks for a record that is the cause of the errors its receiver answers.
+
+    It does so after some errors in a row, and for some minutes after it has found one.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._until = float("-inf")
+
+    def add(self, error: Exception) -> None:
+        """A step has failed."""
+        self._count = self._count + 1 if isinstance(error, AnsweredError) else 0
+
+    def is_looking(self) -> bool:
+        """Return whether the next answer can be for one record."""
+        return self._count >= _ANSWERS or time.monotonic() < self._until
+
+    def confirm(self) -> None:
+        """A record was the cause."""
+        self._until = time.monotonic() + _LOOK_S
+
+    def clear(self) -> None:
+        """A step has not failed."""
+        self._count = 0
+
+
 class OutputWorker:
     """Delivers to `output` from its stored position, up to the record that `prepared` returns."""
 
@@ -100,6 +141,7 @@ class OutputWorker:
         self._batch_since: float | None = None
         self._has_more = False
         """The last batch ended at its values: the next one does not wait."""
+        self._suspicion = Suspicion()
         self._called_at: float | None = None
         self._is_hung = False
         self._stopping = threading.Event()
@@ -156,6 +198,7 @@ class OutputWorker:
                 more = self.step()
             except OutputError as error:
                 more = False
+                self._suspicion.add(error)
                 self._fail(str(error))
             except sqlite3.Error as error:
                 more = False
@@ -276,21 +319,54 @@ class OutputWorker:
         try:
             self.output.deliver([item for _, item in read])
             self.delivered += len(read)
-        except (OutputError, OSError, sqlite3.OperationalError):
-            raise  # the receiver or the machine, not an item
+        except (OutputError, OSError, sqlite3.OperationalError) as error:
+            # The receiver or the machine, not an item; only an answer can be for an item.
+            is_looking = isinstance(error, AnsweredError) and self._suspicion.is_looking()
+            if not is_looking or (len(read) == 1 and not self._is_at_fault(*read[0])):
+                raise
+            self._divide(read, error)
         except Exception as error:
             if isinstance(error, RefusedError) and self.output.refuses_all():
                 raise OutputError(f"the receiver refuses everything: {error}") from None
-            if len(read) == 1:
-                if isinstance(error, MemoryError):
-                    raise  # the machine too: more of them need more memory
-                self.refused += 1
-                self._hold(read[0][0], repr(error))
-                return
-            half = len(read) // 2
-            self._deliver(read[:half])
-            self._done(read[half - 1][0].id, self.output.settling())
-            self._deliver(read[half:])
+            if len(read) == 1 and isinstance(error, MemoryError):
+                raise  # the machine too: more of them need more memory
+            self._divide(read, error)
+
+    def _divide(self, read: list[tuple[Entry, Item]], error: Exception) -> None:
+        """Deliver each half of a batch with a refused record; hold one that is alone."""
+        if len(read) == 1:
+            self.refused += 1
+            self._hold(read[0][0], repr(error))
+            return
+        half = len(read) // 2
+        self._deliver(read[:half])
+        self._done(read[half - 1][0].id, self.output.settling())
+        self._deliver(read[half:])
+
+    def _is_at_fault(self, entry: Entry, item: Item) -> bool:
+        """Return whether the receiver takes a record of another unit, and then not this one again.
+
+        Without a record of another unit nothing but this unit waits, so it can wait too.
+        """
+        entries = self._database.outbox(entry.id, self.output.BATCH)
+        prepared = self._prepared()
+        others = [one for one in entries if one.unit != entry.unit and one.id <= prepared]
+        read = (found for one in others for found in self._read([one])[0])
+        other = next((found for _, found in read if _is_like(found, item)), None)
+        if other is None:
+            return False
+        try:
+            self.output.deliver([other])  # it comes again in its turn
+        except Exception:  # noqa: BLE001 - then this record is not the only one
+            return False
+        try:
+            self.output.deliver([item])
+        except AnsweredError:
+            self._suspicion.confirm()
+            return True
+        except Exception:  # noqa: BLE001 - the next step shows what it is
+            return False
+        return False
 
     def _hold(self, entry: Entry, detail: str) -> None:
         held = entry._replace(output=self.name)
@@ -309,6 +385,7 @@ class OutputWorker:
             report(f"output {self.name}: works again")
         self.failing_since, self.error = None, ""
         self._delays, self._delay_s = retry_delays(), 0.0
+        self._suspicion.clear()
 
     def _fail(self, text: str) -> None:
         if self.failing_since is None:

@@ -32,10 +32,10 @@ from deploy.relay.intake.ingest import UNKNOWN_MODEM
 from deploy.relay.intake.known_units import KnownUnits
 from deploy.relay.limits import is_unit_name
 from deploy.relay.mqtt.broker_client import connect
+from deploy.relay.mqtt.later_call import LaterCall
 from deploy.relay.mqtt.output_connection import OutputConnection, refusal_text
 from deploy.relay.mqtt.session_client import (
     LONG_S,
-    OTHER_VERSION,
     RESTART_S,
     Publication,
     make_session_client,
@@ -127,6 +127,7 @@ class Relay:
         self.ready = threading.Event()
         """The broker has granted the subscription of the units' topics once."""
         self._is_connected = threading.Event()
+        self._subscription = LaterCall(self._subscribe)
         self._is_rejected = False
         self._last_error = ""
         self._refused_receipts = 0
@@ -189,17 +190,21 @@ class Relay:
         self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, properties: object
     ) -> None:
         if reason.is_failure:
-            if reason.value in OTHER_VERSION:
+            if self._units_client.refuses_version(reason):
                 return  # the end of the connection follows
             self._is_rejected = True
             self._report(f"{self.options.broker.name()}: the broker rejects the relay: {reason}")
             return
         self._is_rejected = False
-        self._units_client.keep_version(properties)
+        if not self._units_client.keep_version(properties):
+            return
         self._session.keep()
-        shared, states, reports = subscriptions(self.options)
-        client.subscribe([(shared, 1), (states, 1)])
-        client.subscribe(reports, 1)  # a broker can refuse this one
+        self._subscription.reset()
+        self._subscribe()
+        client.subscribe(subscriptions(self.options)[-1], 1)  # a broker can refuse this one
+
+    def _subscribe(self) -> None:
+        self._units_client.subscribe([(topic, 1) for topic in subscriptions(self.options)[:-1]])
 
     def _on_no_connection(self) -> None:
         """Report the first failure of a row of them; the client tries again after 1 s to 30 s."""
@@ -237,7 +242,9 @@ class Relay:
             return  # the reports
         if any(reason.is_failure for reason in reasons):
             self._report("the broker rejects the subscription of the units' topics")
+            self._subscription.start()
             return
+        self._subscription.reset()
         self._is_connected.set()
         if self.problem and self.ready.is_set():
             report(f"relay {self.options.name}: connected again")
@@ -432,6 +439,7 @@ class Relay:
         self.pipeline.stop()
         self._outputs.close()
         self._inbox.close()
+        self._subscription.reset()
         self._units_client.end_session(kept_s)
         self._output_connection.close()
         self._database.close()

@@ -8,15 +8,23 @@ undoes transactions, asks servers, and publishes an empty message for the rights
 """
 
 import errno
+import json
 import socket
 import sqlite3
+import threading
 import time
 import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from paho.mqtt.properties import Properties
 
 from deploy.errors import DeployError
 from deploy.relay.intake.http_server import check_certificate
-from deploy.relay.mqtt.broker_client import check_broker
 from deploy.relay.mqtt.output_connection import OutputConnection
+from deploy.relay.mqtt.session_client import session_properties
+from deploy.relay.mqtt.trial import try_broker
 from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.outputs.file_check import check_sqlite
@@ -25,6 +33,9 @@ from deploy.relay.outputs.registry import Outputs
 from deploy.relay.records.tables import is_store
 
 _WAIT_S = 10.0
+_LIMIT_S = 60.0
+"""For the outputs together."""
+_PARTS = ("store", "shelved", "http", "gateway", "broker")
 
 
 def find_problems(options: RelayOptions) -> list[str]:
@@ -38,15 +49,33 @@ def find_problems(options: RelayOptions) -> list[str]:
         lambda name, argument: _make_context(options, connection, name, argument),
     )
     try:
-        problems = [_problem_of(options, part) for part in ("store", "http", "gateway", "broker")]
+        problems = [_problem_of(options, part) for part in _PARTS]
         if not problems[-1] and outputs.uses_broker():
-            problems.append(connection.try_once(_WAIT_S))
-        problems += [_problem_of_output(*item) for item in outputs.by_name.items()]
+            problems.append(connection.begin_trial(_WAIT_S, _shared_session(options)))
+        is_away = outputs.uses_broker() and bool(problems[-1])
+        with _limit_of_time(connection):
+            problems += [
+                _problem_of_output(name, output)
+                for name, output in outputs.by_name.items()
+                if not (is_away and output.USES_BROKER)
+            ]
     finally:
         connection.begin_close()
         connection.close()  # first: an output publishes its end otherwise
         outputs.close()
     return list(dict.fromkeys(filter(None, problems)))
+
+
+@contextmanager
+def _limit_of_time(connection: OutputConnection) -> Iterator[None]:
+    """End the wait for a broker whose connection ends meanwhile."""
+    timer = threading.Timer(_LIMIT_S, connection.begin_close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _make_context(
@@ -68,20 +97,45 @@ def _make_context(
     )
 
 
+def _shared_session(options: RelayOptions) -> Properties | None:
+    """Return the session that the outputs take over at a broker that takes the certificate's name.
+
+    They do so if they have no certificate of their own; the trial must not end it.
+    """
+    if options.output_broker is not None:
+        return None
+    return session_properties(not options.sends_receipts)
+
+
 def _problem_of(options: RelayOptions, part: str) -> str:
     try:
         if part == "store":
             check_sqlite(options.store, is_store, "the store of a relay")
+        elif part == "shelved" and options.shelved is not None:
+            _check_shelved(options.shelved)
         elif part == "http" and options.http is not None:
             check_certificate(options.http)
             _check_address(options.http.host, options.http.port)
         elif part == "gateway" and options.gateway is not None:
             _check_gateway(options.gateway)
         elif part == "broker":
-            check_broker(options.broker, f"coldloop-check-{options.name}")
+            ident = f"coldloop-check-{options.name}"
+            return try_broker(options.broker, ident, not options.sends_receipts, _WAIT_S)
     except (DeployError, OutputError, OSError) as error:
         return str(error)
     return ""
+
+
+def _check_shelved(path: Path) -> None:
+    """Read the file; there is none before the first alarm is shelved."""
+    try:
+        is_good = isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise OutputError(f"--shelved {path}: {error}") from None
+    if not is_good:
+        raise OutputError(f"--shelved {path}: not a file of shelved alarms")
 
 
 def _check_address(host: str, port: int) -> None:

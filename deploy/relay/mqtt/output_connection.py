@@ -6,21 +6,22 @@ With MQTT 5 the acknowledgement has a reason. So this connection uses MQTT 5 if 
 A message with QoS 0 has no acknowledgement in both.
 """
 
-import queue
 import threading
 from typing import NamedTuple
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.relay.mqtt.broker_client import BrokerSettings, connect
+from deploy.relay.mqtt.later_call import LaterCall
 from deploy.relay.mqtt.session_client import (
     NO_SUBSCRIBER,
-    OTHER_VERSION,
     Publication,
     make_output_client,
 )
+from deploy.relay.mqtt.trial import Trial
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.outputs.registry import Outputs
@@ -61,6 +62,9 @@ class OutputConnection:
         self._threads = threading.local()
         self._closing = threading.Event()
         self._reported: set[str] = set()
+        self._trial: Trial | None = None
+        self._topics: list[str] = []
+        self._subscription = LaterCall(self._subscribe)
 
     def start(self, outputs: Outputs) -> None:
         """Connect with the will, subscribe to the topics of the outputs."""
@@ -71,25 +75,27 @@ class OutputConnection:
             if will is not None:
                 client.will_set(*will)
 
-        topics: list[str] = []
+        topics = self._topics
 
         def on_subscribed(
             _: object, __: object, ___: int, reasons: list[ReasonCode], *____: object
         ) -> None:
-            for topic, reason in zip(topics, reasons, strict=False):
-                if reason.is_failure and topic not in self._reported:
+            refused = [pair for pair in zip(topics, reasons, strict=False) if pair[1].is_failure]
+            for topic, reason in refused:
+                if topic not in self._reported:
                     self._reported.add(topic)
                     report(f"the broker rejects the subscription of {topic}: {reason}")
+            (self._subscription.start if refused else self._subscription.reset)()
 
         def on_connected(
             _: mqtt.Client, __: object, ___: object, reason: ReasonCode, properties: object
         ) -> None:
-            if reason.is_failure:
+            is_refused = client.refuses_version(reason) or reason.is_failure
+            if is_refused or not client.keep_version(properties):
                 return  # the connection of the units reports it
-            client.keep_version(properties)
             topics[:] = outputs.topics()
-            if topics:
-                client.subscribe([(topic, 1) for topic in topics])
+            self._subscription.reset()
+            self._subscribe()
             outputs.on_connected()
 
         def on_disconnected(*_: object) -> None:
@@ -110,33 +116,18 @@ class OutputConnection:
         client.before_connect = set_will
         connect(client, self._settings)
 
-    def try_once(self, wait_s: float) -> str:
-        """Connect without a will; return why that failed, or "". For `coldloop relay --check`."""
-        client, answers = self._client, queue.Queue[str]()
+    def _subscribe(self) -> None:
+        if self._topics:
+            self._client.subscribe([(topic, 1) for topic in self._topics])
 
-        def on_connected(
-            _: mqtt.Client, __: object, ___: object, reason: ReasonCode, properties: object
-        ) -> None:
-            if reason.is_failure:
-                if reason.value not in OTHER_VERSION:
-                    answers.put(f"the broker rejects the outputs: {reason}")
-                return
-            client.keep_version(properties)
-            answers.put("")
+    def begin_trial(self, wait_s: float, session: Properties | None) -> str:
+        """Connect without a will; return why that failed, or "". For `coldloop relay --check`.
 
-        client.on_connect = on_connected
-
-        def on_disconnected(*_: object) -> None:
-            client.try_other_version()
-
-        client.on_disconnect = on_disconnected
-        client.on_connect_fail = lambda *_: answers.put(client.failure)
-        connect(client, self._settings)
-        try:
-            text = answers.get(timeout=wait_s)
-        except queue.Empty:
-            text = f"no answer in {wait_s:.0f} s"
-        return f"{self._settings.name()}: {text}" if text else ""
+        `session`: how long the broker keeps a session of the units that has the same identifier.
+        """
+        self._client.session = session
+        self._trial = Trial(self._client, self._settings)
+        return self._trial.connect(wait_s)
 
     def is_connected(self) -> bool:
         """Return whether the broker has accepted the connection."""
@@ -204,7 +195,11 @@ class OutputConnection:
 
     def close(self) -> None:
         """Disconnect."""
-        self._client.end()
+        self._subscription.reset()
+        if self._trial is None:
+            self._client.end()
+        else:
+            self._trial.end()
 
 
 def refusal_text(reason: int) -> str:

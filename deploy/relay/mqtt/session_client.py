@@ -34,6 +34,9 @@ _MOST_PACKET_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 16
 _FIRST_FAILURE = 0x80
 _WITH_WILL = 0x04
+_ROUNDS = 2
+"""A broker that only ends connections with MQTT 5 is asked for it so many times more."""
+_IDENT_BITS = 16
 NO_SUBSCRIBER = 0x10
 """Reason of MQTT 5: the broker has a message, and no session that gets it."""
 _LENGTH_BYTES = 4
@@ -41,7 +44,7 @@ _LENGTH_BYTES = 4
 
 
 class Publication(NamedTuple):
-    """A PUBLISH of the broker; `ident`: its packet identifier, for the acknowledgement."""
+    """A PUBLISH of the broker; `ident`: for `SessionClient.ack`."""
 
     topic: bytes
     ident: int
@@ -97,18 +100,35 @@ class SessionClient(BrokerClient):
     refusals: dict[int, int]
     """Reasons of MQTT 5 by packet identifier; who publishes takes them out."""
     _is_version_known = False
+    _is_version_refused = False
+    """The broker reports that it has no MQTT 5."""
+    _rounds = 0
+    _asks_again = False
+    _connection = 0
     _piece = b""
     _piece_at = 0
 
     def __init__(self, ident: str) -> None:
         super().__init__(CallbackAPIVersion.VERSION2, ident, protocol=mqtt.MQTTv5)
+        self.ident = ident
         self.refusals = {}
         self.manual_ack_set(True)
 
     def reconnect(self) -> MQTTErrorCode:
         """Connect. Raises OSError. What was read of the last connection is dropped."""
         self._piece, self._piece_at = b"", 0
+        self._connection += 1
         return super().reconnect()
+
+    def ack(self, mid: int, qos: int) -> MQTTErrorCode:
+        """Acknowledge a publication of this connection.
+
+        One of an earlier connection comes again, or its session has ended: then another message can
+        have its number.
+        """
+        if mid >> _IDENT_BITS != self._connection:
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        return super().ack(mid & ((1 << _IDENT_BITS) - 1), qos)
 
     def _send_connect(self, keepalive: int) -> MQTTErrorCode:
         if self.before_connect is not None:
@@ -142,29 +162,49 @@ class SessionClient(BrokerClient):
         self._piece_at = at + bufsize
         return self._piece[at : at + bufsize]
 
-    def keep_version(self, properties: object = None) -> None:
+    def refuses_version(self, reason: ReasonCode) -> bool:
+        """Return whether a broker says that it has another version only; it is noted."""
+        is_refused = reason.value in OTHER_VERSION
+        self._is_version_refused |= is_refused
+        return is_refused
+
+    def keep_version(self, properties: object = None) -> bool:
         """The broker has accepted the version; `properties`: the limits in its answer (MQTT 5).
 
-        The library has no use for them. A strict broker ends a connection that exceeds one.
+        False: this connection ends, and the next one asks for MQTT 5 again. A port in front of a
+        broker that is starting ends connections too, and with MQTT 3.1.1 records can be lost.
+        The library has no use for the limits. A strict broker ends a connection that exceeds one.
         """
+        is_old = self._protocol == mqtt.MQTTv311
+        if is_old and not self._is_version_refused and self._rounds < _ROUNDS:
+            self._rounds += 1
+            self._asks_again = True
+            self.leave()
+            return False
         self._is_version_known = True
         self._clean_start, self._clean_session = False, not self.keeps_session
         limit = getattr(properties, "ReceiveMaximum", None)
         if limit:
             self._max_inflight_messages = min(self._max_inflight_messages, limit)
         self.most_packet_bytes = getattr(properties, "MaximumPacketSize", None) or 1 << 28
+        return True
 
     def try_other_version(self) -> bool:
-        """Use the other version for the next connection; True: it is 3.1.1 after MQTT 5.
+        """Use the other version for the next connection; True: its end says nothing.
 
         They take turns until the broker accepts one, since some brokers only end the connection.
         """
         if self._is_version_known:
             return False
+        asks_again, self._asks_again = self._asks_again, False
         is_old = self._protocol == mqtt.MQTTv311
         self._protocol = mqtt.MQTTv5 if is_old else mqtt.MQTTv311
         self._clean_session = self.starts_clean or not self.keeps_session
-        return not is_old
+        return asks_again or not is_old
+
+    def has_expiry(self) -> bool:
+        """Return whether the broker can end a session after a time (MQTT 5)."""
+        return self._protocol == mqtt.MQTTv5
 
     def end_session(self, kept_s: int) -> None:
         """Disconnect; the broker keeps the session for `kept_s` seconds. MQTT 3.1.1: see above."""
@@ -193,8 +233,16 @@ class SessionClient(BrokerClient):
         if publication is None or publication.qos > 1:
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
         if self.on_publication is not None:
-            self.on_publication(publication)
+            ident = self._connection << _IDENT_BITS | publication.ident
+            self.on_publication(publication._replace(ident=ident))
         return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+
+def session_properties(is_long: bool) -> Properties:
+    """Return for a CONNECT how long the broker keeps the session; see `make_session_client`."""
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = LONG_S if is_long else SHORT_S
+    return properties
 
 
 def make_session_client(
@@ -207,8 +255,7 @@ def make_session_client(
     """
     client = SessionClient(ident)
     client.keeps_session = is_long
-    client.session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    client.session.SessionExpiryInterval = LONG_S if is_long else SHORT_S
+    client.session = session_properties(is_long)
     client.session.ReceiveMaximum = window
     client.session.MaximumPacketSize = _MOST_PACKET_BYTES
     set_up(client, settings)

@@ -9,10 +9,11 @@ one stops no other. `on_connected` and `on_message` run in the thread of the MQT
 The contract of `deliver`: it returns after the receiver has acknowledged ALL items durably. If the
 receiver acknowledges before its disk has them, `settling` tells when they are durable. The relay
 delivers more in that time, and moves its position after it. `deliver` raises OutputError if the
-receiver cannot take the items now: the relay repeats the same items later. It raises any other
-exception if an item is refused: the relay then delivers them one by one, and puts a refused item
-into the quarantine. After a kill the same items can come again, so a receiver must recognise them
-by unit, generation and number, or by unit and time.
+receiver cannot take the items now: the relay repeats the same items later. With AnsweredError it
+looks for one that is the cause after some repetitions. It raises any other exception if an item is
+refused: the relay then delivers them one by one, and puts a refused item into the quarantine. After
+a kill the same items can come again, so a receiver must recognise them by unit, generation and
+number, or by unit and time.
 """
 
 import re
@@ -28,7 +29,7 @@ Page = Callable[[str], tuple[str, str]]
 """Returns the content type and the text of a page of the HTTP server, for the query of its URL."""
 
 
-_LEVEL = re.compile(r"[^\s/+#\x00-\x1f]{1,64}")
+_LEVEL = re.compile(r"[^\s/+#\x00-\x1f\ud800-\udfff]{1,64}")
 
 
 def is_level(text: str) -> bool:
@@ -46,6 +47,10 @@ def check_topic(option: str, text: str) -> None:
 
 class OutputError(Exception):
     """The receiver cannot take items now; the text is one line that gives the reason."""
+
+
+class AnsweredError(OutputError):
+    """The same, and the receiver is there: one item can be the cause; see `delivery`."""
 
 
 class Settling(NamedTuple):

@@ -3,9 +3,9 @@
 RefusedError.
 
 Does not format bodies. An acknowledgement is a status of 2xx without a body. The statuses 400, 413
-and 422 are a refusal of the items. All else is a fault of the server, of the configuration or of
-the load, so the items wait: also a redirection, since the library would follow it without the body,
-and the page of a proxy with status 200.
+and 422 are a refusal of the items; 500 can be one, see `AnsweredError`. All else is a fault of the
+server, of the configuration or of the load, so the items wait: also a redirection, since the
+library would follow it without the body, and the page of a proxy with status 200.
 """
 
 import gzip
@@ -19,13 +19,15 @@ from email.message import Message
 from typing import IO
 
 from deploy.errors import DeployError
-from deploy.relay.outputs.base import OutputContext, OutputError
+from deploy.relay.outputs.base import AnsweredError, OutputContext, OutputError
 
 _TIMEOUT_S = 30
 _PAGE_TIMEOUT_S = 10
 _NO_PAGE = {*range(300, 500), 501} - {408, 425, 429}
 """Statuses of a server that has no such page, or not for this client."""
 _REFUSALS = (400, 413, 422)
+_FAULT = 500
+"""Of the server, or of an item that it cannot handle."""
 HTTP_ERRORS = (OSError, ValueError, http.client.HTTPException)
 """What the library raises for a server that is away, or whose answer is not HTTP or is cut off."""
 
@@ -100,9 +102,12 @@ class HttpClient:
                 detail = _read_detail(error)
             if error.code in _REFUSALS:
                 raise RefusedError(detail) from None
-            raise OutputError(f"{self._url}: {detail}") from None
+            fault = AnsweredError if error.code == _FAULT else OutputError
+            raise fault(f"{self._url}: {detail}") from None
         except HTTP_ERRORS as error:
             raise self._no_answer(self._url, error) from None
+        if answer.length:  # what is left of the length in its head
+            raise OutputError(f"{self._url}: {answer.status}, and the answer is cut off")
         if text.strip():
             raise OutputError(f"{self._url}: {answer.status} with a text: {_to_line(text)}")
 

@@ -130,6 +130,8 @@ def _read_properties(path: Path) -> dict[str, str]:
         lines = path.read_text().splitlines()
     except OSError as error:
         raise DeployError(f"{path}: {error}") from None
+    except UnicodeDecodeError:
+        raise DeployError(f"{path}: not a text") from None
     for number, line in enumerate(lines, 1):
         name, equals, value = line.partition("=")
         if line.strip() and not line.startswith("#"):

@@ -104,13 +104,16 @@ UPDATE coldloop_note AS s SET t=n.t FROM new_coldloop_note AS n
 WHERE (s.site, s.unit, s.log, s.record, s.digest) = (n.site, n.unit, n.log, n.record, n.digest)
 AND s.t IS NULL AND n.t IS NOT NULL
 """
-_OF_AN_ITEM = (
-    psycopg.DataError,
-    psycopg.IntegrityError,
-    psycopg.errors.ProgramLimitExceeded,
-    psycopg.errors.RaiseException,
+_OF_AN_ITEM = (psycopg.DataError, psycopg.IntegrityError)
+"""Errors of a value or a key."""
+_SERVER_CLASSES = frozenset(
+    ["08", "25", "26", "28", "2D", "3D", "3F", "40", "42", "53", "55", "57", "58", "F0", "HV", "XX"]
 )
-"""Errors of a value, a key or a trigger. All others are of the server: the items wait."""
+"""Classes of errors of the server, its configuration or its load: the items wait. SOURCE:
+PostgreSQL, appendix "Error Codes". A trigger can raise the others, and codes of its own."""
+_OF_BOTH = ("42501", "55000")
+"""A right of the role or a policy for a row; a state of the server or of a part of a table:
+`refuses_all` tells which."""
 _MOST_KEY_CHARS = 2000
 """A longer text is no key for PostgreSQL; its hash is."""
 _Rows = list[tuple[object, ...]]
@@ -145,6 +148,8 @@ class PostgresOutput(Output):
                         f"INSERT INTO {table} SELECT * FROM new_{table}"
                         " ON CONFLICT DO NOTHING".encode()
                     )
+                connection.execute(_REPEATS)
+                connection.execute(_TIMES)
                 connection.rollback()
         except psycopg.Error as error:
             raise OutputError(f"PostgreSQL: {_first_line(error)}") from None
@@ -171,11 +176,10 @@ class PostgresOutput(Output):
             self._write(tables)
         except _OF_AN_ITEM:
             raise
-        except psycopg.errors.FeatureNotSupported as error:
-            # For example a late row in a compressed chunk of an old TimescaleDB.
-            raise RefusedError(f"PostgreSQL: {_first_line(error)}") from None
-        except psycopg.Error as error:  # the server: down, read-only, full, without a table
-            self._disconnect()
+        except psycopg.Error as error:
+            if _can_be_of_an_item(error):
+                raise RefusedError(f"PostgreSQL: {_first_line(error)}") from None
+            self._disconnect()  # the server: down, read-only, full, without a table
             raise OutputError(f"PostgreSQL: {_first_line(error)}") from None
 
     def _write(self, tables: list[_Rows]) -> None:
@@ -247,7 +251,14 @@ def _wait_for_locks(connection: psycopg.Connection) -> None:
 
 
 def _make_durable(connection: psycopg.Connection) -> None:
-    """Make each commit wait for the disk. Raises OutputError if the server cannot do that."""
+    """Make each commit wait for the disk. Raises OutputError if the server cannot do that.
+
+    The limit of time of a role is lifted: it would end a batch after an outage again and again.
+    """
+    connection.execute(
+        "SELECT set_config(name, '0', false) FROM pg_settings"
+        " WHERE name IN ('statement_timeout', 'transaction_timeout') AND setting <> '0'"
+    )
     settings = connection.execute(
         "SELECT current_setting('fsync'), current_setting('full_page_writes'),"
         " current_setting('synchronous_commit')"
@@ -288,6 +299,15 @@ def _is_hypertable(connection: psycopg.Connection) -> bool:
             " WHERE hypertable_name='coldloop_sample' AND hypertable_schema=current_schema()"
         ).fetchone()
     )
+
+
+def _can_be_of_an_item(error: psycopg.Error) -> bool:
+    """Return whether a value, a trigger or a policy for a row can be the cause.
+
+    For example a late row in a compressed chunk of an old TimescaleDB (0A000).
+    """
+    code = error.sqlstate or ""
+    return code in _OF_BOTH or (len(code) == 5 and code[:2] not in _SERVER_CLASSES)
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -323,5 +323,5 @@ def test_the_outputs_that_a_receipt_waits_for() -> None:
             command.parse_options([*partial, *[f"--required={name}" for name in names]])
     with pytest.raises(DeployError, match="no --metrics"):
         command.parse_options([*partial, "--required", "metrics"])
-    both = ["--fleet", "f", "--required", "influx", "--required", "fleet"]
+    both = ["--fleet", "db", "--required", "influx", "--required", "fleet"]
     assert command.parse_options([*partial, *both]).required == {"fleet", "influx"}

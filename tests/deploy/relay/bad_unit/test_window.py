@@ -10,6 +10,7 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.relay.mqtt.broker_client import BrokerSettings, connect
 from deploy.relay.mqtt.session_client import SessionClient, make_session_client
@@ -111,10 +112,9 @@ def connect_to_old_broker(answer: bytes, is_long: bool) -> int:
     connected = threading.Event()
 
     def on_connect(
-        each: SessionClient, _: object, __: object, reason: object, *___: object
+        each: SessionClient, _: object, __: object, reason: ReasonCode, *___: object
     ) -> None:
-        if not getattr(reason, "is_failure", True):
-            each.keep_version()
+        if not each.refuses_version(reason) and each.keep_version():
             connected.set()
 
     client.on_connect = on_connect  # type: ignore[assignment]
@@ -126,5 +126,6 @@ def connect_to_old_broker(answer: bytes, is_long: bool) -> int:
         client.disconnect()
         client.loop_stop()
         old.close()
-    assert [level for level, _ in old.connects] == [5, 4]
+    rounds = 1 if answer else 3  # without a word it can be a broker that is starting
+    assert [level for level, _ in old.connects] == [5, 4] * rounds
     return old.connects[-1][1]

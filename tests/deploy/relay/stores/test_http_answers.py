@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from deploy.relay.intake.downlink import Downlink
-from deploy.relay.outputs.base import OutputError
+from deploy.relay.outputs.base import AnsweredError, OutputError
 from deploy.relay.outputs.http_client import HttpClient, RefusedError
 from deploy.relay.outputs.influx_output import InfluxOutput
 from tests.deploy.relay.stores.test_stores import ITEMS, context
@@ -59,7 +59,10 @@ def receiver(answer: bytes) -> Iterator[str]:
         (b"HTTP/1.1 302 Found\r\nLocation: /login\r\n" + _END, OutputError),
         (b"HTTP/1.1 307 Temporary\r\nLocation: /login\r\n" + _END, OutputError),
         (b"HTTP/1.1 200 OK\r\n" + _CUT, OutputError),
-        (b"HTTP/1.1 500 Error\r\n" + _CUT, OutputError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 57\r\nConnection: close\r\n\r\n", OutputError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 57\r\nConnection: close\r\n\r\n  ", OutputError),
+        (b"HTTP/1.1 500 Error\r\n" + _CUT, AnsweredError),
+        (b"HTTP/1.1 503 Busy\r\n" + _END, OutputError),
         (b"HTTP/1.1 400 Bad\r\n" + _CUT, RefusedError),
         (b"SSH-2.0-server\r\n", OutputError),
         (b"HTTP/1.1 20", OutputError),
