@@ -41,7 +41,7 @@ soak: dev ## the long tests: campaigns, fuzzing, installations
 	@$(PY) -m pytest -m soak $(ARGS)
 
 digests: dev ## writes the digests of the shipped scenarios (after a wanted change)
-	@$(PY) -m tests.hil.digests.write
+	@$(PY) -m tests.hil.digests.write '$(REASON)'
 
 fmea: dev ## measures the rows of the failure mode and effects analysis
 	@.venv/bin/coldloop hil hazard --fmea docs/reference/fmea.md

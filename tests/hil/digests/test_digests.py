@@ -8,7 +8,7 @@ from tests.hil.digests import write as digests
 
 @pytest.mark.soak
 def test_digest_and_verdict_of_each_scenario_are_those_of_the_baseline() -> None:
-    """If a change is wanted: `make digests`, and a reason in `write.py`."""
+    """If a change is wanted: `make digests REASON='...'`."""
     found = {
         name: (verdict, digest)
         for name, verdict, digest in map(digests.run_scenario, digests.names())
