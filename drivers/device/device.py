@@ -31,16 +31,18 @@ from drivers.device.number_format import (
 )
 from drivers.device.profile import LinkedSetting, RangeLimits
 from drivers.errors import ProfileError
+from drivers.modbus.register_span import search_block
 from protocols.modbus.pdu import read
 from protocols.rounding import divide_rounded, round_half_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from drivers.device.profile import Bit, DeviceProfile, Point
     from drivers.modbus.register_span import ReadBlock
 
+    FindBlock = Callable[[list[ReadBlock], int, int, int], tuple[int, int]]
     Pairs = list[tuple[int, int]]
     Values = tuple[int, ...]
     FastStep = tuple["Reading", int, int, int, int]
@@ -115,7 +117,7 @@ class ModbusDevice:
     `readings` are in the order of the points of the profile. `blocks` are the reads of one poll
     round, by default those of the profile. `failures` counts, for each block, the failed polls in
     a row. `identity` is "unknown", "match" or "mismatch". A device with a mismatch is not written;
-    `mismatch_reason` gives the reason.
+    `mismatch_reason` gives the reason. `find_block` is another search than `search_block`.
     """
 
     def __init__(
@@ -124,7 +126,9 @@ class ModbusDevice:
         unit: int,
         profile: "DeviceProfile",
         blocks: "list[ReadBlock] | None" = None,
+        find_block: "FindBlock" = search_block,
     ) -> None:
+        self._search = find_block
         self.name = name
         self.unit = unit
         self.profile = profile
@@ -148,7 +152,7 @@ class ModbusDevice:
         general: list[list[GeneralStep]] = [[] for _ in blocks]
         linked: list[list[GeneralStep]] = [[] for _ in blocks]
         for point, reading in zip(self.profile.points, self.readings):
-            number, at = self._find_block(point.function, point.address, point.registers)
+            number, at = self._search(self.blocks, point.function, point.address, point.registers)
             if number < 0:
                 continue
             if point.is_plain and point.registers == 1:
@@ -183,7 +187,7 @@ class ModbusDevice:
         """
         plans: list[list[AlarmStep]] = [[] for _ in self.blocks]
         for bit in self.profile.bits:
-            number, at = self._find_block(bit.function, bit.address, 1)
+            number, at = self._search(self.blocks, bit.function, bit.address, 1)
             if number < 0 or not bit.alarm:
                 continue
             plan = plans[number]
@@ -194,18 +198,6 @@ class ModbusDevice:
             else:
                 plan.append((at, bit.mask, inverted, bit.address))
         return plans
-
-    def _find_block(self, function: int, address: int, registers: int) -> "tuple[int, int]":
-        """Return (block, offset) of registers; block -1 if no block reads them."""
-        for number, block in enumerate(self.blocks):
-            start = block.address
-            if (
-                block.function == function
-                and start <= address
-                and address + registers <= start + block.count
-            ):
-                return number, address - start
-        return -1, 0
 
     def poll_requests(self) -> "list[TaggedRequest]":
         """Return the requests of one poll round. The tag is the number of the block."""
@@ -348,7 +340,7 @@ class ModbusDevice:
 
     def register_value(self, bit: "Bit") -> "int | None":
         """Return the last read register of a bit, or the coil itself; None before that."""
-        number, at = self._find_block(bit.function, bit.address, 1)
+        number, at = self._search(self.blocks, bit.function, bit.address, 1)
         if number < 0 or not self._registers[number]:
             return None
         return self._registers[number][at]
@@ -361,7 +353,7 @@ class ModbusDevice:
         """Return a text as last read; None before that. Raises `ProfileError` if unknown."""
         for item in self.profile.texts:
             if item.name == name:
-                number, at = self._find_block(item.function, item.address, item.registers)
+                number, at = self._search(self.blocks, item.function, item.address, item.registers)
                 if number < 0 or not self._registers[number]:
                     return None
                 return decode_text(self._registers[number][at : at + item.registers], item.swapped)

@@ -52,3 +52,14 @@ def written_block(pdu: bytes) -> "ReadBlock | None":
         count = pdu[at + 2] << 8 | pdu[at + 3]
     table = READ_COILS if function in (WRITE_COIL, WRITE_COILS) else READ_HOLDING
     return ReadBlock(table, pdu[at] << 8 | pdu[at + 1], count)
+
+
+def search_block(
+    blocks: "list[ReadBlock]", function: int, address: int, registers: int
+) -> "tuple[int, int]":
+    """Return (block, offset) of registers; block -1 if no block reads them."""
+    for number, block in enumerate(blocks):
+        at = address - block.address
+        if block.function == function and 0 <= at <= block.count - registers:
+            return number, at
+    return -1, 0

@@ -39,7 +39,7 @@ from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address, 
 from drivers.tools.lib.open_port import monotonic_us
 from drivers.tools.lib.values import register_values
 from drivers.tools.lib.values.point_value import reading_value
-from drivers.tools.lib.values.tool_device import ToolDevice, needed_blocks
+from drivers.tools.lib.values.tool_device import make_device, needed_blocks
 from drivers.tools.terminal.printable import printable
 from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD
@@ -185,7 +185,7 @@ class NameReader:
         if not profile.has_point(self._name) and not profile.has_bit(self._name):
             raise UsageError("%s: no point or bit is named %s" % (profile.model, self._name))
         blocks = needed_blocks(profile, self._name)
-        self._device = ToolDevice(self._name, arguments.unit, profile, blocks)
+        self._device = make_device(self._name, arguments.unit, profile, blocks)
         self.columns = [self._name]
 
     def read(self, client: BlockingModbusClient) -> ReadRound:

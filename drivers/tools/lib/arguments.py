@@ -187,7 +187,9 @@ def read_json(path: "Any", name: str) -> "Any":
         raise ProfileError("%s: not UTF-8 text" % name)
     try:
         return parse_profile(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ProfileError("%s: not JSON that can be read: nested too deeply" % name)
+    except ValueError as error:
         line, column = getattr(error, "lineno", 0), getattr(error, "colno", 0)
         where = "%s:%d:%d: not JSON" % (name, line, column) if line else name
         raise ProfileError("%s: %s" % (where, error))

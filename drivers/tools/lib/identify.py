@@ -13,7 +13,7 @@ from drivers.device.identity import MATCH, MISMATCH
 from drivers.device.profile import DeviceProfile
 from drivers.device.sunspec_scan import SunSpecScan
 from drivers.modbus.register_span import overlaps
-from drivers.tools.lib.values.tool_device import ToolDevice
+from drivers.tools.lib.values.tool_device import make_device
 from protocols.modbus.pdu import EXCEPTION, GOOD, read
 
 TYPE_CHECKING = False
@@ -145,7 +145,7 @@ def probe_device(
     Without a probe, only missing registers can show that the device is another model. `planned`:
     the reads of a poll, which can go through gaps; without them each span is asked alone.
     """
-    device = ToolDevice(name or "unit %d" % unit.number, unit.number, profile)
+    device = make_device(name or "unit %d" % unit.number, unit.number, profile)
     probes = device.identity_probes()
     for pdu, tag in probes:
         result = unit.request(pdu)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A device of the diagnostic commands: quick also for a profile with thousands of points.
 
-Does not send requests. The agent uses `ModbusDevice` itself: its devices have few blocks, and an
-index of each register would take memory of a board.
+Does not send requests. The agent uses `ModbusDevice` without an index: its devices have few blocks,
+and an index of each register would take memory of a board.
 """
 
 from drivers.device.device import ModbusDevice
@@ -15,23 +15,37 @@ if TYPE_CHECKING:
     from drivers.modbus.wire_time import WireTime
 
 
-class ToolDevice(ModbusDevice):
-    """A `ModbusDevice` that finds the block of a register in an index, not by a search."""
+class BlockIndex:
+    """The block of each register. It is made again for another list of blocks."""
 
-    def set_blocks(self, blocks: "list[ReadBlock]") -> None:
-        """As in `ModbusDevice`."""
+    def __init__(self) -> None:
+        self._blocks: list[ReadBlock] = []
         self._numbers: dict[tuple[int, int], list[int]] = {}
-        for number, block in enumerate(blocks):
-            for address in range(block.address, block.address + block.count):
-                self._numbers.setdefault((block.function, address), []).append(number)
-        super().set_blocks(blocks)
 
-    def _find_block(self, function: int, address: int, registers: int) -> "tuple[int, int]":
+    def find(
+        self, blocks: "list[ReadBlock]", function: int, address: int, registers: int
+    ) -> "tuple[int, int]":
+        """The same as `search_block`."""
+        if blocks is not self._blocks:
+            self._build(blocks)
         for number in self._numbers.get((function, address), ()):
-            block = self.blocks[number]
+            block = blocks[number]
             if address + registers <= block.address + block.count:
                 return number, address - block.address
         return -1, 0
+
+    def _build(self, blocks: "list[ReadBlock]") -> None:
+        self._blocks, self._numbers = blocks, {}
+        for number, block in enumerate(blocks):
+            for address in range(block.address, block.address + block.count):
+                self._numbers.setdefault((block.function, address), []).append(number)
+
+
+def make_device(
+    name: str, unit: int, profile: "DeviceProfile", blocks: "list[ReadBlock] | None" = None
+) -> ModbusDevice:
+    """Return a device that finds the block of a register in an index, not by a search."""
+    return ModbusDevice(name, unit, profile, blocks, BlockIndex().find)
 
 
 def make_plan(profile: "DeviceProfile", wire: "WireTime") -> PollPlan:

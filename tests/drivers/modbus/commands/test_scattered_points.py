@@ -17,13 +17,13 @@ from drivers.device.device import ModbusDevice
 from drivers.device.identity import MISMATCH, UNKNOWN
 from drivers.device.profile import DeviceProfile
 from drivers.modbus.bus import TransactionResult
-from drivers.modbus.register_span import ReadBlock
+from drivers.modbus.register_span import ReadBlock, search_block
 from drivers.modbus.wire_time import WireTime
 from drivers.ports.bus_address import make_bus
 from drivers.tools import modbus_read
 from drivers.tools.lib.identify import ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
-from drivers.tools.lib.values.tool_device import ToolDevice, make_plan, needed_blocks
+from drivers.tools.lib.values.tool_device import BlockIndex, make_plan, needed_blocks
 from protocols.modbus.pdu import EXCEPTION, GOOD
 
 COUNT = 20_000
@@ -86,13 +86,13 @@ def test_a_register_that_does_not_exist_is_another_model(far: DeviceProfile) -> 
 
 def test_the_index_finds_the_blocks_of_the_search() -> None:
     blocks = [ReadBlock(3, 0, 10), ReadBlock(3, 5, 20), ReadBlock(4, 0, 3), ReadBlock(1, 7, 1)]
-    profile = profile_of([{"name": "A", "address": 0, "type": "u16"}])
-    device, other = ToolDevice("a", 1, profile, blocks), ModbusDevice("b", 1, profile, blocks)
+    index = BlockIndex()
     for function in (1, 3, 4):
         for address in range(30):
             for registers in (1, 2, 4):
                 place = (function, address, registers)
-                assert device._find_block(*place) == other._find_block(*place)
+                assert index.find(blocks, *place) == search_block(blocks, *place)
+    assert index.find(blocks[1:], 3, 5, 1) == (0, 0)
 
 
 def test_a_read_by_name_asks_what_it_needs(far: DeviceProfile) -> None:
