@@ -1,5 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image of a controller: partitions, read-only root, update into the other slot, way back."""
+"""Image of a controller: partitions, read-only root, update into the other slot, way back.
+
+Needs root, KVM or patience, and packages that `make setup` does not install:
+
+    apt-get install mkosi systemd-repart systemd-ukify systemd-boot-tools erofs-utils reprepro
+    apt-get install mtools dosfstools qemu-system-x86 ovmf
+
+`COLDLOOP_MKOSI`: further options of mkosi.
+"""
 
 import base64
 import json
@@ -15,7 +23,7 @@ from deploy.debian.tree import FILES
 from tests.support.programs import MISSING, require_program
 from tests.support.repository import ROOT
 
-BUILD = ROOT / "deploy/image/build.sh"
+BUILD = ROOT / "deploy/debian/image/build.sh"
 OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 EROFS_MAGIC = b"\xe2\xe1\xf5\xe0"
 BOOT_S = 900

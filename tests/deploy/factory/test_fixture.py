@@ -13,10 +13,10 @@ from drivers.errors import PortError
 from drivers.ports.cpython.emulator_pipe import EmulatorOutput
 
 
-class ScriptedPipe:
+class NotedPipe:
     """An emulator that notes its requests; a run prints a line."""
 
-    started: ClassVar[list["ScriptedPipe"]] = []
+    started: ClassVar[list["NotedPipe"]] = []
 
     def __init__(self, _command: list[str]) -> None:
         self.requests: list[tuple[bytes, int, bytes]] = []
@@ -36,13 +36,13 @@ class ScriptedPipe:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedPipe]:
-    monkeypatch.setattr(emulated_board, "EmulatorPipe", ScriptedPipe)
-    monkeypatch.setattr(ScriptedPipe, "started", [])
-    return ScriptedPipe.started
+def started(monkeypatch: pytest.MonkeyPatch) -> list[NotedPipe]:
+    monkeypatch.setattr(emulated_board, "EmulatorPipe", NotedPipe)
+    monkeypatch.setattr(NotedPipe, "started", [])
+    return NotedPipe.started
 
 
-def test_boards_in_turn_have_one_emulator(started: list[ScriptedPipe]) -> None:
+def test_boards_in_turn_have_one_emulator(started: list[NotedPipe]) -> None:
     fixture = Fixture()
     for name in ("a.bin", "b.bin"):
         board = fixture.insert(Path(name))
@@ -59,7 +59,7 @@ def test_boards_in_turn_have_one_emulator(started: list[ScriptedPipe]) -> None:
     assert pipe.is_closed
 
 
-def test_the_next_board_gets_a_new_emulator_if_one_ended(started: list[ScriptedPipe]) -> None:
+def test_the_next_board_gets_a_new_emulator_if_one_ended(started: list[NotedPipe]) -> None:
     fixture = Fixture()
     board = fixture.insert(Path("a.bin"))
     board.power_on()

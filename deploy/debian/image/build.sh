@@ -3,7 +3,7 @@
 # Builds the image of a controller: read-only root, two slots. Needs mkosi, ukify, erofs-utils,
 # mtools and dosfstools, and no loop device. Uses the mirror of apt of this machine.
 #
-#     deploy/image/build.sh VERSION [FOLDER] [OPTION OF MKOSI...]
+#     deploy/debian/image/build.sh VERSION [FOLDER] [OPTION OF MKOSI...]
 #
 # FOLDER (out/image): coldloop_VERSION.raw for a new disk, .root.raw and .efi for an update.
 set -eu
@@ -13,7 +13,7 @@ out=$(realpath -m "${2:-out/image}")
 shift "$(($# < 2 ? $# : 2))"
 mkdir -p "$out"
 if ! ls "$out"/coldloop_*.deb >/dev/null 2>&1; then
-    (cd "$here/../.." && "${PYTHON:-.venv/bin/python}" -m deploy.debian.build --out "$out")
+    (cd "$here/../../.." && "${PYTHON:-.venv/bin/python}" -m deploy.debian.build --out "$out")
 fi
 sources=$out/sandbox/etc/apt/sources.list.d/mkosi.sources
 mkdir -p "$(dirname "$sources")"

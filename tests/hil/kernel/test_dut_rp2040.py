@@ -20,7 +20,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-class ScriptedPipe:
+class FakeChip:
     """A chip that writes a byte on the bus at each time of `outputs` (ns since power on)."""
 
     outputs: ClassVar[list[int]] = []
@@ -80,8 +80,8 @@ class Answer:
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> tuple[VirtualShell, ScriptedPipe, Answer]:
-    monkeypatch.setattr(dut_rp2040, "EmulatorPipe", ScriptedPipe)
+def bench(monkeypatch: pytest.MonkeyPatch) -> tuple[VirtualShell, FakeChip, Answer]:
+    monkeypatch.setattr(dut_rp2040, "EmulatorPipe", FakeChip)
     monkeypatch.setattr(Rp2040Dut, "_build", lambda _: None)
     monkeypatch.delenv(dut_rp2040.FLASH_VARIABLE, raising=False)
     world = World(1, 0)
@@ -91,16 +91,16 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> tuple[VirtualShell, ScriptedPipe, 
     answer = Answer(shell, FIRST_BUS)
     shell.endpoints = {FIRST_BUS: answer, RECEIVER: Answer(shell, RECEIVER)}
     pipe = dut._pipe
-    assert isinstance(pipe, ScriptedPipe)
+    assert isinstance(pipe, FakeChip)
     pipe.runs.clear()
     return shell, pipe, answer
 
 
 def test_outputs_reach_the_bench_a_window_late_at_most(
-    bench: tuple[VirtualShell, ScriptedPipe, Answer], monkeypatch: pytest.MonkeyPatch
+    bench: tuple[VirtualShell, FakeChip, Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shell, pipe, answer = bench
-    monkeypatch.setattr(ScriptedPipe, "outputs", [3_000_000, 3_400_000, 9_000_000])
+    monkeypatch.setattr(FakeChip, "outputs", [3_000_000, 3_400_000, 9_000_000])
     shell.start()
     shell.run(30_000)
     assert answer.written == [(3000 + WINDOW_US, b"xx"), (9000 + WINDOW_US, b"x")]
@@ -110,10 +110,10 @@ def test_outputs_reach_the_bench_a_window_late_at_most(
 
 
 def test_the_chip_never_runs_beyond_an_event_of_the_bench(
-    bench: tuple[VirtualShell, ScriptedPipe, Answer], monkeypatch: pytest.MonkeyPatch
+    bench: tuple[VirtualShell, FakeChip, Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shell, pipe, _ = bench
-    monkeypatch.setattr(ScriptedPipe, "outputs", [])
+    monkeypatch.setattr(FakeChip, "outputs", [])
     for at in (1234, 1234, 7000, 40_000):
         shell.world.schedule(at, shell.deliver, RECEIVER, b"$", rank=RECEIVER)
     shell.start()
@@ -123,7 +123,7 @@ def test_the_chip_never_runs_beyond_an_event_of_the_bench(
 
 
 def test_a_power_cut_is_at_the_time_of_the_bench(
-    bench: tuple[VirtualShell, ScriptedPipe, Answer],
+    bench: tuple[VirtualShell, FakeChip, Answer],
 ) -> None:
     shell, pipe, _ = bench
     cuts: list[int] = []
