@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image of a controller: partitions, read-only root, update into the other slot, way back.
 
-Needs root, KVM or patience, and packages that `make setup` does not install:
+Needs root, and packages that `make setup` does not install:
 
     apt-get install mkosi systemd-repart systemd-ukify systemd-boot-tools erofs-utils reprepro
     apt-get install mtools dosfstools qemu-system-x86 ovmf
