@@ -101,7 +101,7 @@ def boot(images: Path, folder: Path, *credentials: tuple[str, str]) -> list[str]
         ("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=proof.service\n"),
         *credentials,
     )
-    command = [machine, "-m", "1024", "-accel", "kvm", "-accel", "tcg", "-nographic"]
+    command = [machine, "-m", "1024", "-accel", "tcg", "-nographic"]
     command += ["-monitor", "none", "-serial", f"file:{folder / 'console'}"]
     command += ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF}"]
     variables = folder / "variables.fd"
