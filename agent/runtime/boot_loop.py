@@ -2,8 +2,9 @@
 """Boot loop: how often the agent was started, in a record that survives a restart and a power cut.
 
 Does not start the agent; see `agent.commands` and `agent.runtime.micropython`. Counts each start:
-of the process, of the board, and after an exception of the core. An orderly end (a signal, a
-restart by request) takes its start back. `CALM_US` of running without a start ends the count.
+of the process, of the board, and after an exception of the core. A board whose power was cut does
+not count that start: a site with bad power keeps its agent. An orderly end (a signal, a restart by
+request) takes its start back. `CALM_US` of running without a start ends the count.
 
     starts         fallback    the agent runs
     up to 5        FULL        the chosen configuration
@@ -44,7 +45,7 @@ class BootLoop:
         self.fault = ""
         self._store = store
         self._began = 0
-        self._is_calm = False
+        self._is_calm = self._is_counted = False
         if store is None:
             return
         try:
@@ -55,10 +56,11 @@ class BootLoop:
         if data is not None and data.isdigit() and len(data) <= 2:
             self.starts = int(data)
 
-    def begin(self, now: int) -> int:
-        """Record a start; return its fallback level."""
-        self._began, self._is_calm = now, False
-        self._set(min(self.starts + 1, _MAX_COUNT))
+    def begin(self, now: int, is_power_on: bool = False) -> int:
+        """Record a start; return its fallback level. `is_power_on`: a power cut was before it."""
+        self._began, self._is_calm, self._is_counted = now, False, not is_power_on
+        if self._is_counted:
+            self._set(min(self.starts + 1, _MAX_COUNT))
         if self.starts > _MAX_PROTECTION:
             self.fallback_level = LEAST
         elif self.starts > _MAX_STARTS:
@@ -84,7 +86,7 @@ class BootLoop:
         if leaves:
             self.fallback_level = FULL
             self._set(0)
-        elif not self._is_calm:
+        elif self._is_counted and not self._is_calm:
             starts = max(self.starts - 1, 0)
             if self._is_deleted():
                 self.starts = starts

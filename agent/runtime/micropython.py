@@ -51,6 +51,8 @@ _SIGNALS = -1  # the "port number" of the signals in the poller
 _SCHEMA = "profile.schema.json"
 _CHECKED = "checked"
 """A file beside the profiles of an application: the build has checked them."""
+_POWER_ON = ("reset", "power on")
+"""Note of a start after a power cut (deploy/firmware/supervisor); it does not count as a start."""
 _THRESHOLD = 32768
 """Allocated bytes that start a garbage collection, at least. It is a part of the free memory: half
 of it while code and configuration are loaded, seven eighths while the agent runs."""
@@ -235,8 +237,10 @@ def main(path: str, flash: "SlotFlash | None" = None) -> int:
     """
     crashes = CrashLimit()
     boot_loop = BootLoop(_boot_store(path, flash))
+    is_power_on = flash is not None and _POWER_ON in flash.start_notes
     while True:
-        boot_loop.begin(monotonic())
+        boot_loop.begin(monotonic(), is_power_on)
+        is_power_on = False
         try:
             code = _run_once(path, flash, crashes.count, boot_loop)
             boot_loop.end(code == LEAVE_BOOT_LOOP)

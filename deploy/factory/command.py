@@ -22,6 +22,7 @@ from typing import Any
 
 from deploy.errors import DeployError, FactoryError
 from deploy.factory.database import Database, UnitRow
+from deploy.factory.emulated_board import Fixture
 from deploy.factory.label import label_svg
 from deploy.factory.line import ProductionLine, check_serial, produce
 from deploy.firmware.config_file import read_config
@@ -73,7 +74,7 @@ def _make(arguments: argparse.Namespace, database: Database) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     key = keys.load(arguments.key, os.environ.get(PASSPHRASE, ""))
     failed_count = 0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(Fixture()) as fixture:
         image, build_record = _build_image(Path(folder), arguments.release)
         template = arguments.config.read_text(encoding="utf-8")
         production = ProductionLine(
@@ -83,6 +84,7 @@ def _make(arguments: argparse.Namespace, database: Database) -> int:
             lambda serial: _make_config(template, serial, arguments.out),
             lambda flash: _run_test(flash, arguments.test),
             key.sign,
+            fixture.insert,
         )
         for serial in serials:
             row = produce(production, database, serial)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Service console of an emulated RP2040 board: lines out and in, in virtual time.
+"""Service console of emulated RP2040 boards: lines out and in, in virtual time.
 
-Does not emulate; see `drivers.ports.cpython.emulator_pipe`. A real board would have a serial port
-here.
+One emulator serves the boards one after the other: a new process would translate its program again,
+which takes a second. Does not emulate; see `drivers.ports.cpython.emulator_pipe`. A real board
+would have a serial port here.
 """
 
 import secrets
@@ -16,20 +17,51 @@ _SLICE_NS = 10_000_000
 _MILLISECOND_NS = 1_000_000
 
 
-class EmulatedBoard:
-    """A board with the flash content of a file. Raises FactoryError if the emulator ends."""
+class Fixture:
+    """The place for one board at a time: an emulator, which starts with the first board."""
 
-    def __init__(self, flash: Path) -> None:
-        self._pipe = EmulatorPipe(emulator_command(flash))
-        self._console_text = b""
+    def __init__(self) -> None:
         self.now_ns = 0
+        self._pipe: EmulatorPipe | None = None
+
+    def insert(self, flash: Path) -> "EmulatedBoard":
+        """Insert a board with the flash content of a file. Raises FactoryError."""
+        if self._pipe is None:
+            self._pipe, self.now_ns = EmulatorPipe(emulator_command(flash)), 0
+        board = EmulatedBoard(self)
+        self.request(b"F", 0, str(flash).encode())
+        self.request(b"N", secrets.randbelow(1 << 31) + 1)
+        return board
+
+    def request(self, kind: bytes, value: int = 0, data: bytes = b"") -> list[EmulatorOutput]:
+        """Send a request; return the outputs. Raises FactoryError if the emulator has ended."""
+        if self._pipe is None:
+            raise FactoryError("no board in the fixture")
+        try:
+            return self._pipe.request(kind, 0, value, data)
+        except PortError as error:
+            self.close()
+            raise FactoryError(str(error)) from None
+
+    def close(self) -> None:
+        """End the emulator."""
+        if self._pipe is not None:
+            self._pipe.close()
+        self._pipe = None
+
+
+class EmulatedBoard:
+    """A board in the fixture. Raises FactoryError if the emulator ends."""
+
+    def __init__(self, fixture: Fixture) -> None:
+        self._fixture = fixture
+        self._console_text = b""
         self._on_ns = 0
         self._first_output_ns: int | None = None
-        self._request(b"N", secrets.randbelow(1 << 31) + 1)
 
     def power_on(self) -> None:
         """Switch the power on."""
-        self._first_output_ns, self._on_ns = None, self.now_ns
+        self._first_output_ns, self._on_ns = None, self._fixture.now_ns
         self._request(b"1")
 
     def power_off(self) -> None:
@@ -43,12 +75,12 @@ class EmulatedBoard:
 
     def read_until(self, word: str, within_ms: int) -> str:
         """Run until a line has `word`; return this line. Raises FactoryError."""
-        end = self.now_ns + within_ms * _MILLISECOND_NS
+        end = self._fixture.now_ns + within_ms * _MILLISECOND_NS
         while True:
             for line in self._take_lines():
                 if word in line:
                     return line
-            if self.now_ns >= end:
+            if self._fixture.now_ns >= end:
                 raise FactoryError(f"the board did not say {word!r} within {within_ms} ms")
             self._run()
 
@@ -59,8 +91,8 @@ class EmulatedBoard:
 
     def wait_for_output(self, within_ms: int) -> None:
         """Run until a byte is on the field bus, or for a time."""
-        end = self.now_ns + within_ms * _MILLISECOND_NS
-        while self._first_output_ns is None and self.now_ns < end:
+        end = self._fixture.now_ns + within_ms * _MILLISECOND_NS
+        while self._first_output_ns is None and self._fixture.now_ns < end:
             self._run()
 
     def first_output_ms(self) -> float | None:
@@ -74,20 +106,18 @@ class EmulatedBoard:
         return [line.decode("utf-8", "replace").strip() for line in lines]
 
     def _run(self) -> None:
-        self.now_ns += _SLICE_NS
-        for output in self._request(b"R", self.now_ns):
+        self._fixture.now_ns += _SLICE_NS
+        for output in self._request(b"R", self._fixture.now_ns):
             if output.kind == b"c":
                 self._console_text += output.data
             elif output.kind == b"u" and output.number == 1 and self._first_output_ns is None:
                 self._first_output_ns = output.at_ns
 
     def close(self) -> None:
-        """Store the flash; end the emulator."""
-        self._pipe.close()
+        """Cut the power and store the flash."""
+        self.power_off()
+        self._request(b"W")
 
     def _request(self, kind: bytes, value: int = 0, data: bytes = b"") -> list[EmulatorOutput]:
         """Send a request; return the outputs."""
-        try:
-            return self._pipe.request(kind, 0, value, data)
-        except PortError as error:
-            raise FactoryError(str(error)) from None
+        return self._fixture.request(kind, value, data)

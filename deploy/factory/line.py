@@ -36,7 +36,8 @@ class ProductionLine:
     """The line. `image`: flash content of each new unit; `made`: what the record says about it.
 
     `config(serial)` returns the configuration. `run_test(flash)` returns the name, the verdict and
-    the digest of the end-of-line test. `sign` returns a signature of 64 bytes.
+    the digest of the end-of-line test. `sign` returns a signature of 64 bytes. `open_board(flash)`
+    returns a board without power.
     """
 
     folder: Path
@@ -45,7 +46,7 @@ class ProductionLine:
     config: Callable[[str], bytes]
     run_test: Callable[[Path], dict[str, Any]]
     sign: Callable[[bytes], bytes]
-    open_board: Callable[[Path], EmulatedBoard] = EmulatedBoard
+    open_board: Callable[[Path], EmulatedBoard]
 
 
 def check_serial(serial: str) -> str:

@@ -26,6 +26,7 @@ QEMU_BOARDS: dict[str, QemuBoard] = {
             (
                 "FLOAT_ABI=hard",
                 "FPU=-mfpu=fpv5-d16",
+                "LIBM=_DBL",
                 "CFLAGS_EXTRA=-DMICROPY_FLOAT_IMPL=2 -Wno-double-promotion",
             ),
         ),

@@ -121,10 +121,15 @@ class VirtualRun:
 
     def _make_dut(self, make_dut: DutFactory, config: dict[str, Any]) -> Dut:
         """Make the controller; with remote management it starts from the records of its store."""
-        if "remote" not in config:
-            return make_dut(config, profiles())
-        store = self.testbed.stores.get("remote")
-        return make_dut(config, profiles(), dict(store.records) if store is not None else {})
+        arguments: tuple[Any, ...] = (config, profiles())
+        if "remote" in config:
+            store = self.testbed.stores.get("remote")
+            arguments = (*arguments, dict(store.records) if store is not None else {})
+        dut = make_dut(*arguments)
+        look_ahead = getattr(dut, "look_ahead", None)
+        if look_ahead is not None:
+            look_ahead(self.world)
+        return dut
 
     def _connect_ports(self) -> None:
         shell, world, testbed = self.shell, self.world, self.testbed

@@ -4,13 +4,15 @@
     UART 0  GNSS receiver    UART 1  field bus    UART 2  broker, through a transparent gateway
     USB console  status once a second, console lines
 
-Does not emulate the chip: `coldloop firmware emulate` runs it (rp2040js). The emulator runs in
-slices of SLICE_US. So bytes of the image reach the bench up to one slice late. The bench models the
-time of the lines 0 and 1; the UARTs of the chip model their FIFOs. The emulator models line 2,
-which is made of PIO state machines, bit by bit. The gateway between line 2 and the broker connects
-again RECONNECT_US after its connection has ended, and says nothing about it to the board.
+Does not emulate the chip: `coldloop firmware emulate` runs it (rp2040js). The emulator runs ahead
+to the next event of the bench (`look_ahead`), and ends WINDOW_US after the first output of the
+image. So its bytes reach the bench up to one window late. The bench models the time of the lines 0
+and 1; the UARTs of the chip model their FIFOs. The emulator models line 2, which is made of PIO
+state machines, bit by bit. The gateway between line 2 and the broker connects again RECONNECT_US
+after its connection has ended, and says nothing about it to the board.
 
-The unit comes from a factory: a first start has formatted its storage before the run.
+The unit comes from a factory: a first start has formatted its storage before the run. A power cut
+within a call of the flash leaves a part of it.
 """
 
 import base64
@@ -36,13 +38,15 @@ from drivers.ports.cpython.emulator_pipe import (
 )
 from hil.errors import BenchError
 from hil.kernel.dut import Actions, StepResult
+from hil.kernel.world import World
 
-SLICE_US = 500
+WINDOW_US = 500
+AHEAD_US = 10_000
+"""Longest run of the emulator ahead of the bench."""
 CHUNK = 8
 """Bytes that arrive immediately: a quarter of the FIFO of the chip."""
 RECONNECT_US = 1_000_000
-FIRST_START_NS = 3_000_000_000
-_TYPING_PAUSE_NS, _ANSWER_NS = 20_000_000, 2_000_000_000
+_STEP_NS, _SETTLE_NS, _ANSWER_NS = 10_000_000, 300_000_000, 6_000_000_000
 _BROKER_PINS, BROKER_BAUD = bytes((8, 9)), 115_200
 """Output and input of UART 2 (deploy/firmware/board_files/rp2040.toml)."""
 _NO_UART = "uart:99"
@@ -51,11 +55,11 @@ _STORE = "store:/flash/store"
 """The folder that the start of a board makes (deploy/firmware/rp2/_start.py)."""
 _PULSE_PIN, LED_PIN = 15, 25
 """Pins of the pulse and of the LED (deploy/firmware/board_files/rp2040.toml)."""
-_POWER_ON, _RUN_UNTIL, _ADD_UART = b"1", b"R", b"L"
+_POWER_ON, _POWER_OFF, _RUN_UNTIL, _ADD_UART, _CLEAR_FIGURES = b"1", b"0", b"R", b"L", b"Z"
 _TYPE_TEXT, _UART_INPUT, _SET_PIN, _READ_FIGURES, _READ_RAM = b"T", b"U", b"G", b"S", b"M"
 """Kinds of requests to the emulator (deploy/firmware/rp2/emulator/main.mjs)."""
 _CONSOLE_OUTPUT, _UART_OUTPUT, _RESET, _PIN_OUTPUT = b"c", b"u", b"r", b"g"
-_FIGURES, _RAM = b"s", b"m"
+_FIGURES, _RAM, _REACHED = b"s", b"m", b"t"
 """Kinds of its outputs."""
 _UARTS = {RECEIVER: 0, FIRST_BUS: 1, BROKER: 2}
 _PORTS = {number: port for port, number in _UARTS.items()}
@@ -89,23 +93,27 @@ class Rp2040Dut:
         """The content of its flash, as it was when the emulator last stored it."""
         self._command = emulator_command(self.flash)
         self._command += ["--config", str(folder / "unit.json")]
-        self._origin_us = 0
-        self._gateway_due: int | None = None
-        flash_path = os.environ.get(FLASH_VARIABLE)
-        if flash_path and not (folder / "started").exists():
-            shutil.copyfile(flash_path, self.flash)
+        is_new = not (folder / "started").exists()
+        unit_flash = os.environ.get(FLASH_VARIABLE)
+        if unit_flash and is_new:
+            shutil.copyfile(unit_flash, self.flash)
+        if not self.flash.exists():
+            self._build()
+        self._pipe = EmulatorPipe(self._command)
+        self._ran_ns = 0
+        self._console = b""
+        if unit_flash and is_new:
             self._install(json.dumps(board_config).encode())
-        build = subprocess.run(
-            [*self._command, "--build"], capture_output=True, text=True, check=False
-        )
-        if build.returncode:
-            raise BenchError(f"rp2040: {build.stderr.strip()}")
-        if not (folder / "started").exists():
+        if is_new:
             self._first_start()
             (folder / "started").touch()
-        self._pipe = EmulatorPipe(self._command)
+        self._request(_CLEAR_FIGURES)
         self._request(_ADD_UART, 2, BROKER_BAUD, _BROKER_PINS)
-        self._console = b""
+        self._world: World | None = None
+        self._on_us, self._on_ns = 0, self._ran_ns
+        self._reached_us = 0
+        self._pending: Actions = []
+        self._gateway_due: int | None = None
         self._addresses = {
             RECEIVER: board_config["receiver"]["port"],
             FIRST_BUS: next(iter(board_config["buses"].values())),
@@ -116,64 +124,102 @@ class Rp2040Dut:
         self.first_output_us: int | None = None
         """Time from power on to the first byte on the field bus."""
         self.led_trace: list[tuple[int, int]] = []
-        """Changes of the LED: time since power on in us (one slice late at most), level."""
+        """Changes of the LED: time since power on in us, level."""
+
+    def look_ahead(self, world: World) -> None:
+        """Run the emulator to the next event of this world instead of in short slices."""
+        self._world = world
+
+    def _build(self) -> None:
+        completed = subprocess.run(
+            [*self._command, "--build"], capture_output=True, text=True, check=False
+        )
+        if completed.returncode:
+            raise BenchError(f"rp2040: {completed.stderr.strip()}")
 
     def _first_start(self) -> None:
         """Do what a factory does: start once, so that the board formats its storage."""
-        self._pipe = EmulatorPipe(self._command)
         self._request(_POWER_ON)
-        self._request(_RUN_UNTIL, 0, FIRST_START_NS)
-        self.close()
+        self._await(b"port %d: opened" % FIRST_BUS)
+        self._run_for(_SETTLE_NS)
+        self._request(_POWER_OFF)
 
     def _install(self, config: bytes) -> None:
         """Give a unit the configuration of the bench, through its recovery mode (Ctrl-C)."""
-        self._pipe = EmulatorPipe(self._command)
         self._request(_POWER_ON)
-        now = FIRST_START_NS
-        self._request(_RUN_UNTIL, 0, now)
-        self._request(_TYPE_TEXT, 0, 0, b"\x03")
+        self._await(b"configuration /")
+        self._type(b"\x03")
+        self._await(b"recovery mode")
         text = base64.b64encode(config).decode()
         lines = [text[at : at + 76] for at in range(0, len(text), 76)]
-        answers = b""
-        for line in ("", "config " + hashlib.sha256(config).hexdigest(), *lines, "."):
-            now += _TYPING_PAUSE_NS
-            self._request(_RUN_UNTIL, 0, now)
-            self._request(_TYPE_TEXT, 0, 0, line.encode() + b"\r")
-        for kind, _, _, data in self._request(_RUN_UNTIL, 0, now + _ANSWER_NS):
-            answers += data if kind == _CONSOLE_OUTPUT else b""
-        self.close()
-        if b"stored" not in answers:
-            raise BenchError(f"rp2040: the unit did not take the configuration: {answers!r}")
+        for line in ("config " + hashlib.sha256(config).hexdigest(), *lines, "."):
+            self._type(line.encode() + b"\r")
+            self._run_for(_STEP_NS)
+        self._await(b"coldloop: stored")
+        self._request(_POWER_OFF)
+
+    def _type(self, text: bytes) -> None:
+        self._request(_TYPE_TEXT, 0, 0, text)
+
+    def _await(self, words: bytes) -> None:
+        """Run until the console has had these words. Raises BenchError."""
+        end, text = self._ran_ns + _ANSWER_NS, b""
+        while words not in text:
+            if self._ran_ns >= end:
+                raise BenchError(f"rp2040: the unit did not say {words!r}: {text[-400:]!r}")
+            text += self._run_for(_STEP_NS)
+
+    def _run_for(self, nanoseconds: int) -> bytes:
+        """Run; return what the console has had."""
+        self._ran_ns += nanoseconds
+        outputs = self._request(_RUN_UNTIL, 0, self._ran_ns)
+        return b"".join(output.data for output in outputs if output.kind == _CONSOLE_OUTPUT)
 
     def start(self, now: int) -> StepResult:
         """Switch the power on."""
-        self._origin_us = now
+        self._on_us = self._reached_us = now
         self._request(_POWER_ON)
         opened: Actions = [
             (port, "open", str(address).encode()) for port, address in self._addresses.items()
         ]
-        return now + SLICE_US, opened
+        return now, opened
 
     def receive(self, port: int, data: bytes, now: int) -> StepResult:
         """Deliver bytes from a port."""
-        actions = self._run(now)
         if port in _UARTS:
-            self._request(_UART_INPUT, _UARTS[port], 0, data)
-        return now + SLICE_US, actions
+            self._post(_UART_INPUT, _UARTS[port], 0, data)
+        return max(now, self._reached_us), []
 
     def event(self, port: int, kind: str, now: int) -> StepResult:
         """Deliver an event of a port: only a pulse reaches the chip."""
-        actions = self._run(now)
         if port == BROKER and kind in ("closed", "failed"):
             self._gateway_due = now + RECONNECT_US
         if kind == "pulse":
-            self._request(_SET_PIN, _PULSE_PIN, 1)
-            self._request(_SET_PIN, _PULSE_PIN, 0)
-        return now + SLICE_US, actions
+            self._post(_SET_PIN, _PULSE_PIN, 1)
+            self._post(_SET_PIN, _PULSE_PIN, 0)
+        return max(now, self._reached_us), []
 
     def wake(self, now: int) -> StepResult:
-        """Run the chip until now."""
-        return now + SLICE_US, self._run(now)
+        """Hand over what the chip has put out until now; without any, run the chip ahead."""
+        actions, self._pending = self._pending, []
+        if self._gateway_due is not None and now >= self._gateway_due:
+            self._gateway_due = None
+            actions.append((BROKER, "open", str(self._addresses[BROKER]).encode()))
+        if actions:  # the bench can answer now, before the chip runs on
+            return now, actions
+        self._run(self._horizon(now))
+        return max(now, self._reached_us), []
+
+    def _horizon(self, now: int) -> int:
+        """Return the time of the next event that can change an input of the chip."""
+        if self._world is None:
+            return now + WINDOW_US
+        times = [now + AHEAD_US]
+        if self._world.heap:
+            times.append(self._world.heap[0][0])
+        if self._gateway_due is not None:
+            times.append(self._gateway_due)
+        return min(times)
 
     def inject(self, piece: str, call: int) -> None:
         """Raise BenchError: nothing reaches into the image. `piece`, `call`: see `Dut.inject`."""
@@ -191,33 +237,43 @@ class Rp2040Dut:
         return b"".join(data for kind, _, _, data in self._request(_READ_RAM) if kind == _RAM)
 
     def close(self) -> None:
-        """Store the flash and end the emulator; repeated calls are harmless."""
+        """Cut the power, store the flash and end the emulator; repeated calls are harmless."""
         if self._pipe.is_running:
+            now = self._reached_us if self._world is None else self._world.now
             with contextlib.suppress(BenchError):
+                self._request(_POWER_OFF, 0, self._nanoseconds(now))
                 self.read_figures()
         self._pipe.close()
 
-    def _run(self, now: int) -> Actions:
-        """Run until now; return what the image has written."""
-        actions: Actions = []
-        if self._gateway_due is not None and now >= self._gateway_due:
-            self._gateway_due = None
-            actions.append((BROKER, "open", str(self._addresses[BROKER]).encode()))
-        until = (now - self._origin_us) * 1000
-        for kind, number, _, data in self._request(_RUN_UNTIL, 0, until):
+    def _nanoseconds(self, now: int) -> int:
+        """Return the time of the emulator at a time of the bench."""
+        return self._on_ns + (now - self._on_us) * 1000
+
+    def _microseconds(self, at_ns: int) -> int:
+        """Return the time since power on, rounded up."""
+        return -((self._on_ns - at_ns) // 1000)
+
+    def _run(self, until: int) -> None:
+        """Run until a time, or shortly after the first output; keep what the image has written."""
+        actions = self._pending
+        for kind, number, at_ns, data in self._request(
+            _RUN_UNTIL, WINDOW_US // 100, self._nanoseconds(until)
+        ):
+            at_us = self._microseconds(at_ns)
             if kind == _UART_OUTPUT:
                 port = _PORTS[number]
                 if port == FIRST_BUS and self.first_output_us is None:
-                    self.first_output_us = now - self._origin_us
+                    self.first_output_us = at_us
                 before = actions.pop()[2] if actions and actions[-1][0] == port else b""
                 actions.append((port, "write", before + data))
             elif kind == _CONSOLE_OUTPUT:
                 actions += self._on_console(data)
             elif kind == _PIN_OUTPUT and number == LED_PIN and data[0] < 2:
-                self.led_trace.append((now - self._origin_us, data[0]))
+                self.led_trace.append((at_us, data[0]))
             elif kind == _RESET:
                 actions.append((CONSOLE, "write", b"the board was reset, reason %d" % number))
-        return actions
+            elif kind == _REACHED:
+                self._reached_us = self._on_us + at_us
 
     def _on_console(self, data: bytes) -> Actions:
         """Split the console into lines and records of the status.
@@ -239,7 +295,7 @@ class Rp2040Dut:
             text = _LINE.sub(b"", record)
             with contextlib.suppress(ValueError):
                 status = json.loads(text.removeprefix(_STATUS_HEAD))
-                status["mono_us"] += self._origin_us  # as the bench counts
+                status["mono_us"] += self._on_us  # as the bench counts
                 actions += [(CONSOLE, "write", line.strip()) for line in _LINE.findall(record)]
                 actions.append((STATE, "write", _STATUS_HEAD + json.dumps(status).encode()))
                 self._console = b""
@@ -251,6 +307,13 @@ class Rp2040Dut:
         """Send a request; return the outputs."""
         try:
             return self._pipe.request(kind, number, value, data)
+        except PortError as error:
+            raise BenchError(f"rp2040: {error}") from None
+
+    def _post(self, kind: bytes, number: int, value: int, data: bytes = b"") -> None:
+        """Send a request with the next one."""
+        try:
+            self._pipe.post(kind, number, value, data)
         except PortError as error:
             raise BenchError(f"rp2040: {error}") from None
 

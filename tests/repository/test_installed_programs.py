@@ -16,7 +16,7 @@ from tests.support.repository import ROOT
 
 # On each machine that can run the tests, or only for soak tests that say how to install them.
 PRESENT = {"bash", "cc", "gcc", "dpkg", "dpkg-deb", "openssl", "nsenter", "setpriv"}
-SOAK = {"cmake", "picotool", "debootstrap"}
+SOAK = {"cmake", "picotool", "debootstrap", "qemu-system-x86_64"}
 
 
 def _required() -> set[str]:

@@ -21,6 +21,10 @@ static int cause;
 #define ASKED (0xC01DA5EDu)
 
 void Reset_Handler(void) {
+    #ifdef __ARM_FP
+    REG(0xE000ED88) |= 0xF << 20; // CPACR: the floating-point unit is off after a reset
+    __asm volatile ("dsb\n isb");
+    #endif
     memcpy(&_sdata, &_etext, (char *)&_edata - (char *)&_sdata);
     memset(&_sbss, 0, (char *)&_ebss - (char *)&_sbss);
     main();

@@ -34,7 +34,6 @@ _UNUSED_IN_PORT = (
 """Features that mpconfigport.h switches on in any case."""
 _UNUSED_BY_DEFAULT = (
     "MICROPY_PY_BUILTINS_COMPLEX",
-    "MICROPY_PY_DEFLATE",
     "MICROPY_PY_FRAMEBUF",
     "MICROPY_PY_MATH_SPECIAL_FUNCTIONS",
     "MICROPY_PY_RE",

@@ -47,26 +47,45 @@ class EmulatorPipe:
     def __init__(self, command: "list[str]") -> None:
         """Start the emulator; the board has no power yet."""
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._unread = 0
 
     @property
     def is_running(self) -> bool:
         """Whether the emulator has not ended."""
         return self._process.poll() is None
 
+    def post(self, kind: bytes, number: int = 0, value: int = 0, data: bytes = b"") -> None:
+        """Send a request together with the next `request`, which returns its outputs too."""
+        if self._process.stdin is None:
+            raise PortError("the emulator has no pipes")
+        try:
+            self._process.stdin.write(_REQUEST.pack(kind, number, value, len(data)) + data)
+        except OSError:
+            raise PortError("the emulator ended; see above") from None
+        self._unread += 1
+
     def request(
         self, kind: bytes, number: int = 0, value: int = 0, data: bytes = b""
     ) -> "list[EmulatorOutput]":
         """Send a request; return the outputs since the last one."""
-        requests, replies = self._process.stdin, self._process.stdout
-        if requests is None or replies is None:
-            raise PortError("the emulator has no pipes")
+        self.post(kind, number, value, data)
+        outputs: list[EmulatorOutput] = []
         try:
-            requests.write(_REQUEST.pack(kind, number, value, len(data)) + data)
-            requests.flush()
-            size = _LENGTH.unpack(replies.read(_LENGTH.size))[0]
-            body = replies.read(size)
+            self._process.stdin.flush()  # type: ignore[union-attr]  # `post` has checked it
+            while self._unread:
+                outputs += self._read_reply()
+                self._unread -= 1
         except (OSError, struct.error):
             raise PortError("the emulator ended; see above") from None
+        return outputs
+
+    def _read_reply(self) -> "list[EmulatorOutput]":
+        """Read the reply to one request. Raises struct.error at the end of the stream."""
+        replies = self._process.stdout
+        if replies is None:
+            raise PortError("the emulator has no pipes")
+        size = _LENGTH.unpack(replies.read(_LENGTH.size))[0]
+        body = replies.read(size)
         if len(body) < size:
             raise PortError("the emulator ended; see above")
         outputs, position = [], 0

@@ -2,14 +2,13 @@
 """A unit of the factory on emulated silicon: a damaged file system leaves a running agent."""
 
 import contextlib
-import os
 from pathlib import Path
 
 import pytest
 
 from deploy.factory.command import BOARD, _build_image
 from deploy.factory.database import Database
-from deploy.factory.emulated_board import EmulatedBoard
+from deploy.factory.emulated_board import Fixture
 from deploy.factory.line import ProductionLine, produce
 from deploy.firmware.rp2.build import BACKUP_KIB, RP2_BOARDS
 from tests.deploy.firmware.test_firmware import config
@@ -29,10 +28,19 @@ def unit(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = tmp_path_factory.mktemp("unit")
     image, made = _build_image(folder, 1)
     text = config().replace(b"uart:1", b"uart:0").replace(b"uart:2", b"uart:1")
-    line = ProductionLine(
-        folder, image, made, lambda _: text, lambda _: {"verdict": "pass"}, lambda _: bytes(64)
-    )
-    with contextlib.closing(Database(folder / "units.sqlite")) as database:
+    with (
+        contextlib.closing(Fixture()) as fixture,
+        contextlib.closing(Database(folder / "units.sqlite")) as database,
+    ):
+        line = ProductionLine(
+            folder,
+            image,
+            made,
+            lambda _: text,
+            lambda _: {"verdict": "pass"},
+            lambda _: bytes(64),
+            fixture.insert,
+        )
         row = produce(line, database, "CDU-1")
     assert (row.state, row.reason) == ("good", "")
     return (folder / "CDU-1.bin").read_bytes()
@@ -42,15 +50,12 @@ def start(flash: bytes, folder: Path) -> tuple[str, float | None]:
     """Start once; return the path of the configuration and the time of the first output in ms."""
     path = folder / "flash.bin"
     path.write_bytes(flash)
-    board = EmulatedBoard(path)
-    try:
+    with contextlib.closing(Fixture()) as fixture:
+        board = fixture.insert(path)
         board.power_on()
         line = board.read_until("configuration /", START_MS)
         board.wait_for_output(START_MS)
         return line.rpartition(" ")[2], board.first_output_ms()
-    finally:
-        board.close()
-        os.remove(path)
 
 
 def find_heads(flash: bytes) -> list[int]:

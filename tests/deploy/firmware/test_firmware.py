@@ -325,6 +325,18 @@ def test_an_image_that_overlaps_the_file_system_is_rejected() -> None:
 
 
 @pytest.mark.soak
+def test_the_agent_runs_on_a_cortex_m7(tmp_path: Path) -> None:
+    """The core of STM32H743 and i.MX RT1062, with 64-bit floats; not their peripherals."""
+    require_program("arm-none-eabi-gcc")
+    require_program("qemu-system-arm")
+    image = build(QEMU_BOARDS["qemu-mps2-m7"], tmp_path, config())
+    with run_image(image, folder=tmp_path) as machine:
+        machine.wait_for("slot a, release 1, sha256", TIMEOUT_S)
+        machine.wait_for(r"port 4: opened: uart:2", TIMEOUT_S)
+        machine.wait_for(r"alarm raised bus_lost:bus", TIMEOUT_S)
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("name", sorted(rp2.RP2_BOARDS))
 def test_images_for_rp2_boards(name: str, tmp_path: Path) -> None:
     require_program("cmake")

@@ -36,6 +36,7 @@ from tests.support.programs import MISSING, require_program
 from tests.support.repository import ROOT
 
 FAMILY = uf2.FAMILIES["rp2040"]
+CONFIG_PUSH = str(Path(__file__).with_name("config_push_board.toml"))
 ROM = Path(os.environ.get("COLDLOOP_DATA", "/nowhere")) / "rp2040" / "bootrom_b1.bin"
 
 
@@ -271,7 +272,7 @@ def test_no_tick_is_late_at_any_rate(baud: int, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", ["smoke", "bus-loss", "broker-loss"])
+@pytest.mark.parametrize("name", ["smoke", "bus-loss", "broker-loss", CONFIG_PUSH, "power-cuts"])
 def test_scenarios_on_the_rp2040_image(name: str) -> None:
     require_rp2_tools()
     run = VirtualRun(find(name), 1, DUTS["rp2040"])
@@ -280,7 +281,7 @@ def test_scenarios_on_the_rp2040_image(name: str) -> None:
     try:
         run.run()
     finally:
-        dut.close()
+        run.close()
     assert run.evaluator.failures() == []
     if name == "smoke":  # it ends in the state normal
         assert_led_shows_normal(dut.led_trace)

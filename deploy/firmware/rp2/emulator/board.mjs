@@ -20,7 +20,12 @@ export class Board {
   /** `output(kind, number, bytes)`: 'uart', 'console', 'gpio' or 'reset'. */
   constructor(rom, flashSize, output) {
     this.rom = rom;
-    this.output = output;
+    this.output = (kind, number, bytes) => {
+      if (this.windowNanos && kind !== 'gpio') this.endSoon();
+      output(kind, number, bytes);
+    };
+    this.until = 0;
+    this.windowNanos = 0;
     this.flashBytes = new Uint8Array(16 * 1024 * 1024).fill(0xff);
     this.chip = new FlashChip(this.flashBytes, flashSize);
     this.bootNanos = 0;
@@ -51,8 +56,10 @@ export class Board {
     this.isOn = true;
   }
 
-  powerOff() {
+  /** Switch the power off; the time `at` (ns), if not 0, can be within a call of the flash. */
+  powerOff(at = 0) {
     this.isOn = false;
+    if (at) this.chip.tear(at);
     this.count();
     this.clock.nextAlarm = null;
   }
@@ -117,9 +124,7 @@ export class Board {
       for (let i = 0; i < size; i++) result[i] = mcu.readUint8(address + i);
       return result;
     };
-    const calls = this.chip.romCalls(new Uint16Array(mcu.bootrom.buffer), (nanos) =>
-      this.clock.tick(nanos),
-    );
+    const calls = this.chip.romCalls(new Uint16Array(mcu.bootrom.buffer), this.clock);
     const romCalls = new Map();
     calls.forEach((call, address) => romCalls.set(address, (R) => call(R, memory)));
     this.core = new FastCore(mcu, romCalls);
@@ -146,11 +151,29 @@ export class Board {
     };
   }
 
-  /** Run until `until` (ns). Return false if the power failed. */
-  run(until) {
-    while (this.clock.nanos < until && this.isOn) {
+  /** An output shortens the run: those that follow it shortly come with it. */
+  endSoon() {
+    this.until = Math.min(this.until, this.nanos + this.windowNanos);
+    this.core.until = this.until;
+  }
+
+  /** Set the figures to zero. */
+  clearFigures() {
+    this.count();
+    this.instructions = this.idleNanos = 0;
+    this.chip.clearFigures();
+  }
+
+  /** Run until `until` (ns), or `windowNanos` (0: never) after the first output.
+   *
+   * Return false if the power failed.
+   */
+  run(until, windowNanos = 0) {
+    this.until = until;
+    this.windowNanos = windowNanos;
+    while (this.clock.nanos < this.until && this.isOn) {
       try {
-        this.core.run(until);
+        this.core.run(this.until);
       } catch (error) {
         if (!(error instanceof PowerCut)) throw error;
         this.powerOff();

@@ -20,22 +20,23 @@ export class FastCore {
     this.instructions = 0;
     this.idleNanos = 0;
     this.stopped = false;
+    this.until = 0;
     this.execute = makeExecute(mcu, romCalls, this);
   }
 
-  /** Run until `until` (ns of the clock), or until `stopped`. */
+  /** Run until `until` (ns of the clock), which an output can set to an earlier time, or `stopped`. */
   run(until) {
     const { core, clock } = this.mcu;
-    while (clock.nanos < until && !this.stopped) {
+    this.until = until;
+    while (clock.nanos < this.until && !this.stopped) {
+      const next = Math.min(clock.nextAlarm?.nanos ?? this.until, this.until);
       if (core.waiting) {
-        const next = clock.nextAlarm === null ? until : Math.min(clock.nextAlarm.nanos, until);
         this.idleNanos += next - clock.nanos;
         clock.tick(next - clock.nanos);
       } else {
         if (core.interruptsUpdated && core.checkForInterrupts()) {
           core.waiting = false;
         }
-        const next = clock.nextAlarm === null ? until : Math.min(clock.nextAlarm.nanos, until);
         this.execute(next - clock.nanos);
       }
     }

@@ -17,11 +17,32 @@ export class FlashChip {
     this.bytes = bytes;
     this.size = size;
     this.erases = new Uint32Array(size / SECTOR);
-    this.steps = 0;
     this.cutAt = -1;
+    this.journal = null;
+    this.call = null;
+    this.undo = [];
+    this.clearFigures();
+  }
+
+  clearFigures() {
+    this.erases.fill(0);
+    this.steps = 0;
     this.longest = 0;
     this.wrongPrograms = 0;
-    this.journal = null;
+    this.torn = 0;
+  }
+
+  /** Undo what the last call has not done at the time `at` (ns); its present step is half done. */
+  tear(at) {
+    if (!this.call || at < this.call.start || at >= this.call.end) return;
+    const { start, end } = this.call;
+    const done = Math.floor(((at - start) / (end - start)) * this.undo.length);
+    for (let i = this.undo.length - 1; i >= done; i--) {
+      const [offset, before] = this.undo[i];
+      const half = i === done ? before.length >> 1 : 0;
+      this.bytes.set(before.subarray(half), offset + half);
+    }
+    this.torn++;
   }
 
   /** Note a step for the journal: offset and bytes; an erase has none. */
@@ -35,11 +56,13 @@ export class FlashChip {
 
   /** Erase sectors; return the time in ns. Throws PowerCut. */
   erase(offset, count) {
+    this.undo = [];
     for (let at = offset; at < offset + count; at += SECTOR) {
       this.step(() => {
         // A cut leaves a part of the sector erased.
         this.bytes.fill(0xff, at, at + SECTOR / 2);
       });
+      this.undo.push([at, this.bytes.slice(at, at + SECTOR)]);
       this.bytes.fill(0xff, at, at + SECTOR);
       this.erases[at / SECTOR]++;
       this.note(at, []);
@@ -49,6 +72,7 @@ export class FlashChip {
 
   /** Program; bits can only become 0. Return the time in ns. Throws PowerCut. */
   program(offset, data) {
+    this.undo = [];
     for (let at = 0; at < data.length; at += PAGE) {
       const size = Math.min(PAGE, data.length - at);
       const write = (length) => {
@@ -59,6 +83,7 @@ export class FlashChip {
         }
       };
       this.step(() => write(size >> 1));
+      this.undo.push([offset + at, this.bytes.slice(offset + at, offset + at + size)]);
       write(size);
       this.note(offset + at, data.subarray(at, at + size));
     }
@@ -73,20 +98,21 @@ export class FlashChip {
     this.steps++;
   }
 
-  /** The functions that replace the ROM, by address; `spend(ns)` advances the time. */
-  romCalls(rom16, spend) {
+  /** The functions that replace the ROM, by address; they advance the clock. */
+  romCalls(rom16, clock) {
     const calls = new Map();
     const nothing = () => {};
     const add = (name, call) => calls.set(romFunction(rom16, name), call);
     for (const name of ['IF', 'EX', 'FC', 'CX']) add(name, nothing);
-    add('RE', (R) => this.spendFor(spend, this.erase(R[0], R[1])));
-    add('RP', (R, memory) => this.spendFor(spend, this.program(R[0], memory(R[1] >>> 0, R[2]))));
+    add('RE', (R) => this.spend(clock, this.erase(R[0], R[1])));
+    add('RP', (R, memory) => this.spend(clock, this.program(R[0], memory(R[1] >>> 0, R[2]))));
     return calls;
   }
 
-  spendFor(spend, nanos) {
+  spend(clock, nanos) {
     this.longest = Math.max(this.longest, nanos);
-    spend(nanos);
+    this.call = { start: clock.nanos, end: clock.nanos + nanos };
+    clock.tick(nanos);
   }
 }
 

@@ -6,23 +6,29 @@
 // Request: kind (1 byte), number (1), value (8, big-endian), length (4), data. Reply: length (4),
 // then outputs: kind (1), number (1), time in ns (8), length (4), data. Kinds of requests:
 //
-//     R  run until `value` ns         U  bytes arrive at UART `number`
-//     1  power on    0  power off     T  bytes arrive at the USB console
+//     R  run until `value` ns, or until `number` times 100 us (0: never) after the first output
+//     U  bytes arrive at UART `number`
+//     1  power on                     T  bytes arrive at the USB console
+//     0  power off; `value` ns, if not 0, is its time, and can be within a step of the flash
+//     F  a new flash chip with the content of the file `data`, which W writes from now on
 //     G  level `value` at a pin       C  cut the power at flash step `value`
-//     W  write the flash to its file  S  figures as JSON
+//     W  write the flash to its file  S  figures as JSON     Z  set the figures to zero
 //     J  the journal of the flash since the last J: offset (4), length (4), bytes of each step
 //     M  the RAM of the chip, 264 KiB
 //     N  the seed of the random bits of the chip (not 0)
 //     L  before power on: a line of `value` baud at two pins (data: output, input) as next UART
 //
-// Kinds of outputs: u UART, c console, g pin, r reset, x power failed, s figures, j journal, m RAM.
+// Kinds of outputs: u UART, c console, g pin, r reset, x power failed, s figures, j journal, m RAM,
+// t the time that R has reached.
 import { readFileSync, writeSync, readSync } from 'node:fs';
 import { Board } from './board.mjs';
 import { loadFlash, saveFlash } from './flash_chip.mjs';
 
-const [romPath, flashPath, flashBytes] = process.argv.slice(2);
+const [romPath, firstFlash, flashBytes] = process.argv.slice(2);
+let flashPath = firstFlash;
 const size = Number(flashBytes);
 const HEAD = 14;
+const WINDOW_NANOS = 1e5;
 const STACK_BOTTOM = 0x3e000; // 16 KiB at the end of the RAM (deploy/firmware/rp2/port_settings.py)
 const KINDS = { uart: 'u', console: 'c', gpio: 'g', reset: 'r' };
 let outputs = [];
@@ -57,6 +63,7 @@ function figures() {
     instructions: board.instructions,
     idle_nanos: board.idleNanos,
     flash_steps: board.chip.steps,
+    torn_steps: board.chip.torn,
     erases: Array.from(board.chip.erases),
     longest_flash_nanos: board.chip.longest,
     stack_pointer: board.mcu ? board.mcu.core.registers[13] : 0,
@@ -71,8 +78,9 @@ function figures() {
 function execute(kind, number, value, data) {
   switch (kind) {
     case 'R':
-      if (board.isOn && !board.run(value)) emit('x', 0, Buffer.alloc(0));
-      if (board.nanos < value) board.clock.tick(value - board.nanos);
+      if (board.isOn && !board.run(value, number * WINDOW_NANOS)) emit('x', 0, Buffer.alloc(0));
+      if (board.nanos < value && !board.isOn) board.clock.tick(value - board.nanos);
+      emit('t', 0, Buffer.alloc(0));
       break;
     case 'U': board.feedUart(number, data); break;
     case 'T': board.typeConsole(data); break;
@@ -80,7 +88,13 @@ function execute(kind, number, value, data) {
     case 'N': board.random = Number(BigInt.asIntN(32, BigInt(value))) || 1; break;
     case 'L': board.addPinLine(data[0], data[1], value); break;
     case '1': board.powerOn(); break;
-    case '0': board.powerOff(); break;
+    case '0': board.powerOff(value); break;
+    case 'F':
+      flashPath = data.toString();
+      loadFlash(board.flashBytes, flashPath, size);
+      board.clearFigures();
+      break;
+    case 'Z': board.clearFigures(); break;
     case 'C': board.chip.cutAt = value < 0 ? -1 : board.chip.steps + value; break;
     case 'W': saveFlash(board.flashBytes, flashPath, size); break;
     case 'J':

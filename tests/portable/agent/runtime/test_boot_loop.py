@@ -24,9 +24,9 @@ class StartStore:
         self.records[key] = data
 
 
-def start(store, ends=False, runs_us=0, leaves=False):
+def start(store, ends=False, runs_us=0, leaves=False, is_power_on=False):
     loop = BootLoop(store)
-    fallback_level = loop.begin(5 * SECOND)
+    fallback_level = loop.begin(5 * SECOND, is_power_on)
     loop.check(5 * SECOND + runs_us)
     if ends or leaves:
         loop.end(leaves)
@@ -53,6 +53,15 @@ def test_orderly_ends_do_not_count():
     store = StartStore()
     eq([start(store, ends=True) for _ in range(20)], [FULL] * 20)
     eq(store.records[KEY], b"0")
+
+
+def test_power_cuts_of_a_board_do_not_count_but_keep_the_count():
+    store = StartStore()
+    eq([start(store, is_power_on=True) for _ in range(20)], [FULL] * 20)
+    eq([start(store) for _ in range(5)], [FULL] * 5)
+    eq(start(store, is_power_on=True, ends=True), FULL)
+    eq(start(store), PROTECTION)
+    eq(start(store, is_power_on=True), PROTECTION)
 
 
 def test_a_level_stays_until_a_person_leaves_it():

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image of a controller: partitions, read-only root, update into the other slot, way back.
+
+Needs root, and packages that `make setup` does not install:
+
+    apt-get install mkosi systemd-repart systemd-ukify systemd-boot-tools erofs-utils reprepro
+    apt-get install mtools dosfstools qemu-system-x86 ovmf
+
+`COLDLOOP_MKOSI`: further options of mkosi.
+"""
+
+import base64
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.debian.tree import FILES
+from tests.support.programs import MISSING, require_program
+from tests.support.repository import ROOT
+
+BUILD = ROOT / "deploy/debian/image/build.sh"
+OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+EROFS_MAGIC = b"\xe2\xe1\xf5\xe0"
+BOOT_S = 900
+REPORT = """[Unit]
+After=multi-user.target coldloop-boot-check.service
+[Service]
+StandardOutput=tty
+TTYPath=/dev/ttyS0
+ExecStart=/bin/sh -c '. /etc/os-release; \\
+echo "@@ version $IMAGE_VERSION"; \\
+echo "@@ root $(findmnt -no FSTYPE,OPTIONS / | cut -d, -f1)"; \\
+touch /usr/x 2>/dev/null || echo "@@ read-only"; \\
+sleep 45; echo "@@ agent $(systemctl is-active coldloop)"; \\
+if [ "$IMAGE_VERSION" = 1 -a ! -e /var/tried ]; then touch /var/tried; \\
+mount -o ro /dev/vdb /mnt && cp /mnt/* /var/lib/coldloop-update/; \\
+/usr/lib/systemd/systemd-sysupdate update && echo "@@ updated"; sync; systemctl reboot; \\
+else echo "@@ kernels $(ls /efi/EFI/Linux /boot/EFI/Linux 2>/dev/null | tr "\\\\n" " ")"; \\
+systemctl poweroff; fi'
+"""
+"""A service of the test alone: what runs, then the update, then what runs after it."""
+BAD_RELEASE = """[Service]
+ExecStartPre=/bin/sh -c '. /etc/os-release; [ "$IMAGE_VERSION" = 1 ]'
+"""
+"""Makes the agent of release 2 fail at its start."""
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Releases 1 and 2, in a folder. Needs the network of apt, and 3 GB."""
+    for program in ("mkosi", "ukify", "mkfs.erofs", "mcopy", "mkfs.vfat", "reprepro"):
+        require_program(program)
+    options = shlex.split(os.environ.get("COLDLOOP_MKOSI", ""))
+    if not options and subprocess.run(["systemd-repart", "--version"], check=False).returncode:
+        pytest.skip(MISSING + "systemd-repart")
+    folder = tmp_path_factory.mktemp("image")
+    options += ["--incremental", "--cache-directory", str(folder / "cache")]
+    (folder / "cache").mkdir()
+    for version in ("1", "2"):
+        subprocess.run([str(BUILD), version, str(folder), *options], check=True, cwd=ROOT)
+    return folder
+
+
+@pytest.mark.soak
+def test_a_new_disk_has_one_release_and_an_empty_slot(images: Path) -> None:
+    disk = images / "coldloop_1.raw"
+    command = ["sfdisk", "--json", str(disk)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    partitions = json.loads(output)["partitiontable"]["partitions"]
+    names = [part["name"] for part in partitions]
+    assert names[1:] == ["coldloop_1", "_empty", "coldloop-data"]
+    assert partitions[1]["type"] == partitions[2]["type"]
+    assert partitions[1]["size"] == partitions[2]["size"]
+    with disk.open("rb") as file:
+        file.seek(partitions[1]["start"] * 512 + 1024)
+        assert file.read(4) == EROFS_MAGIC
+    assert (images / "coldloop_2.root.raw").stat().st_size <= partitions[2]["size"] * 512
+
+
+def boot(images: Path, folder: Path, *credentials: tuple[str, str]) -> list[str]:
+    """Boot release 1 until the machine switches itself off; return its reports."""
+    machine = require_program("qemu-system-x86_64")
+    if not OVMF.is_file():
+        pytest.skip(MISSING + "ovmf")
+    disk, updates, content = folder / "disk.raw", folder / "updates.img", folder / "content"
+    shutil.copyfile(images / "coldloop_1.raw", disk)
+    content.mkdir()
+    for name in ("coldloop_2.root.raw", "coldloop_2.efi"):
+        os.link(images / name, content / name)
+    subprocess.run(["mkfs.erofs", "-z", "lz4", str(updates), str(content)], check=True)
+    unit = (FILES / "unit.json").read_bytes()
+    lines = f"f~ /etc/coldloop/unit.json 0600 - - - {base64.b64encode(unit).decode()}"
+    wanted = (
+        ("tmpfiles.extra", lines),
+        ("systemd.extra-unit.proof.service", REPORT),
+        ("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=proof.service\n"),
+        *credentials,
+    )
+    command = [machine, "-m", "1024", "-accel", "tcg", "-nographic"]
+    command += ["-monitor", "none", "-serial", f"file:{folder / 'console'}"]
+    command += ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF}"]
+    variables = folder / "variables.fd"
+    shutil.copyfile(OVMF.with_name("OVMF_VARS_4M.fd"), variables)
+    command += ["-drive", f"if=pflash,format=raw,file={variables}"]
+    for path in (disk, updates):
+        command += ["-drive", f"if=virtio,format=raw,file={path}"]
+    for name, text in wanted:
+        value = base64.b64encode(text.encode()).decode()
+        command += ["-smbios", f"type=11,value=io.systemd.credential.binary:{name}={value}"]
+    subprocess.run(command, check=True, timeout=BOOT_S, stdin=subprocess.DEVNULL)
+    console = (folder / "console").read_text(errors="replace")
+    return [line.partition("@@ ")[2].strip() for line in console.splitlines() if "@@ " in line]
+
+
+@pytest.mark.soak
+def test_an_update_runs_from_the_other_slot(images: Path, tmp_path: Path) -> None:
+    reports = boot(images, tmp_path)
+    first, second = reports[:5], reports[5:]
+    assert first == ["version 1", "root erofs ro", "read-only", "agent active", "updated"]
+    assert second[:4] == ["version 2", "root erofs ro", "read-only", "agent active"]
+    assert sorted(second[4].split()[1:]) == ["coldloop_1.efi", "coldloop_2.efi"]
+
+
+@pytest.mark.soak
+def test_a_release_whose_agent_fails_goes_back(images: Path, tmp_path: Path) -> None:
+    """Three tries, then release 1 runs again."""
+    reports = boot(images, tmp_path, ("systemd.unit-dropin.coldloop.service", BAD_RELEASE))
+    versions = [line.split()[1] for line in reports if line.startswith("version")]
+    assert versions[0] == versions[-1] == "1"
+    assert 1 <= versions.count("2") <= 3
+    assert reports[-1].split()[1:] == ["coldloop_1.efi", "coldloop_2+0-3.efi"]
