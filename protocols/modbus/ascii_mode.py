@@ -85,6 +85,7 @@ class AsciiClient(OtherRequests):
         self._has_rest = False  # the line began in an earlier chunk
         self._is_older = False  # the line in the buffer began before our request
         self._other_reply_due = False
+        self._others_behind = 0  # requests of other masters after the last reply
         self.last_reply = b""
         self._request_body = b""
         self._skip_echo = False
@@ -131,6 +132,10 @@ class AsciiClient(OtherRequests):
         self.undo_own_reply()
         self._waiting = True
         self.is_unproven = False
+        for body in self.others[max(0, len(self.others) - self._others_behind) :]:
+            self._others_after_start += 1  # they came while ours is due
+            self.beside += (body,)
+            self._compare_other(body)
         return None
 
     def take_duplicate(self) -> int:
@@ -223,6 +228,7 @@ class AsciiClient(OtherRequests):
             self._others_after_start = 0  # one of both replies is still due
             return (OTHER_MASTER, 0, ())
         self.note_own_reply(body[0])
+        self._others_behind = 0
         if request[1] not in ECHO_FUNCTIONS:
             # A damaged echo leaves discarded characters or a frame with a wrong LRC.
             self._without_echo = 0 if self._had_echo else self._without_echo + 1
@@ -239,7 +245,15 @@ class AsciiClient(OtherRequests):
         own = self._request_body
         if (body == own and not self._is_older) or not self.note_frame(body):
             return
-        if self._waiting and body[:2] == own[:2]:
+        if self._waiting:
+            self._compare_other(body)
+        else:
+            self._others_behind += 1
+
+    def _compare_other(self, body: bytes) -> None:
+        """A request of another master came while ours is due: its reply can look like ours."""
+        own = self._request_body
+        if body[:2] == own[:2]:
             self._exception_ambiguous = True
             if body[1] not in ECHO_FUNCTIONS:
                 self.reason = OTHER_MASTER

@@ -5,6 +5,7 @@ from protocols.errors import EncodeError
 from protocols.modbus import pdu
 from protocols.modbus.ascii_mode import MAX_BUFFER, AsciiClient, build_frame, parse_frame
 from protocols.modbus.crc import with_crc
+from protocols.modbus.expected_reply import OTHER_MASTER
 from tests.portable.support.check import eq, raises
 
 READ = pdu.read_holding(0, 2)
@@ -56,6 +57,20 @@ def test_frames_that_are_not_the_reply():
     client.feed(build_frame(17, pdu.read_holding(9, 3)))
     eq(client.unanswered_others(), [bytes((17,)) + pdu.read_holding(9, 3)])
     eq(client.unanswered_others(), [])
+
+
+def test_request_of_another_master_after_a_withdrawn_reply():
+    """Ours is still due, so nothing shows which of the two requests the unit answers first."""
+    own_reply = build_frame(5, b"\x03\x04\x00\x01\x00\x02")
+    for count, expected in ((3, "ok"), (2, OTHER_MASTER)):
+        other = bytes((5,)) + pdu.read_holding(99, count)
+        client = AsciiClient()
+        client.start(5, pdu.read_holding(16, 2))
+        eq(client.feed(own_reply + build_frame(5, other[1:]))[0], "ok")
+        client.discard()
+        eq(client.beside, (other,))
+        eq(client.feed(own_reply)[0], expected)
+        eq(client.unanswered_others(), [other])
 
 
 def test_any_characters_are_bounded():
