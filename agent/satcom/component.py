@@ -23,7 +23,7 @@ from agent.satcom import link_state
 from agent.satcom.budget import Budget, Price
 from agent.satcom.downlink import DownlinkReceiver
 from agent.satcom.ram_queue import AlarmWatch, RamQueue, encode_row
-from agent.satcom.session_timer import RingFilter, SessionTimer
+from agent.satcom.session_timer import BackoffFilter, SessionTimer
 from agent.satcom.spend_guard import SpendGuard
 from agent.satcom.status import build_report
 from agent.satcom.transfer import MessageTransfer
@@ -102,7 +102,7 @@ class SatcomComponent(Component):
         self._row_due = 0
         self._log_sender: RecordSender | None = None
         self._row_requested = False
-        self._ring_filter, self._fetch_filter = RingFilter(), RingFilter()
+        self._ring_filter, self._fetch_filter = BackoffFilter(), BackoffFilter()
         self._offsets_restored = False
         self._out: Actions = []
         self._handlers = self._event_handlers()

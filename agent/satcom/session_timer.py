@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _PAUSES_S = ((0, 1), (0, 5), (0, 30), (0, 30))
 _LONG_PAUSE_S = (60, 180)
 WAIT, HOUR = 180 * SECOND, 3600 * SECOND
-_RING_PAUSE_US = 60 * SECOND
+_EMPTY_PAUSE_US = 60 * SECOND
 _ACQUIRE_US = 10 * SECOND
 """Longest time for which an alarm waits for the network after the radio was switched on."""
 _FADING_WAIT_US = 20 * SECOND
@@ -135,16 +135,16 @@ class SessionTimer:
         self._next_try = now + self._backoff.next_pause()
 
 
-class RingFilter:
+class BackoffFilter:
     """Ring alerts, or fetches, that count: after one without a message a longer pause follows."""
 
     def __init__(self) -> None:
         self._due = 0
-        self._pause = _RING_PAUSE_US
+        self._pause = _EMPTY_PAUSE_US
 
     def reset(self) -> None:
-        """Handle a message from the ground: alerts are true."""
-        self._pause = _RING_PAUSE_US
+        """Handle a message from the ground: the next pause is the first one."""
+        self._pause = _EMPTY_PAUSE_US
 
     def restart(self) -> None:
         """End the pause too: the next one counts."""
@@ -156,7 +156,7 @@ class RingFilter:
         return self._due > 0
 
     def admit(self, now: int) -> bool:
-        """Return whether an alert at `now` counts."""
+        """Return whether an alert or a fetch at `now` counts."""
         if now < self._due:
             return False
         self._due = now + self._pause

@@ -76,9 +76,10 @@ def _run_check(arguments: argparse.Namespace) -> int:
 
 
 def _run_show(arguments: argparse.Namespace) -> int:
-    profile = DeviceProfile(checked_profile(arguments.profile), include_unpolled=True)
+    raw = checked_profile(arguments.profile)
+    profile = DeviceProfile(raw, include_unpolled=True)
     if arguments.json:
-        print_json(raw_profile(arguments.profile))
+        print_json(raw)
         return GOOD_EXIT
     print_line("%s: %s" % (profile.model, profile.title))
     print_line("source: %s" % profile.source)

@@ -16,17 +16,13 @@ from typing import Any
 from deploy.errors import DeployError
 from deploy.relay.outputs.registry import OUTPUTS
 from deploy.relay.records.database import RelayDatabase
-from deploy.relay.records.quarantine import Quarantined, QuarantineTable
+from deploy.relay.records.quarantine import REASONS, Quarantined, QuarantineTable
 from deploy.relay.records.tables import is_relay_store
 from deploy.relay.terminal_text import printable
 from drivers.tools.lib.parser import Parser
 from protocols.telemetry.message import CLASSES
 
 _KIND_NAMES = ("message", "schema", "rows", "note", "summary", "merged")
-_REASONS = (
-    *("schema", "undated", "budget", "block", "note", "text", "kind", "size"),
-    *("refused", "message", "modem", "internal"),
-)
 _LOT = 500
 EXAMPLE = "coldloop relay quarantine list --store relay.db --unit s1/u1"
 
@@ -79,8 +75,8 @@ def _select(table: QuarantineTable, arguments: argparse.Namespace) -> list[Quara
     """Return the records of the arguments. Raises DeployError if a number is not one of them."""
     if not arguments.id:
         found = table.find(arguments.unit, arguments.reason)
-        if not found and arguments.reason not in ("", *_REASONS):
-            raise DeployError(f"--reason {arguments.reason}: not one of {', '.join(_REASONS)}")
+        if not found and arguments.reason not in ("", *REASONS):
+            raise DeployError(f"--reason {arguments.reason}: not one of {', '.join(REASONS)}")
         return found
     selected = []
     for number in dict.fromkeys(arguments.id):

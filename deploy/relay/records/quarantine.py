@@ -29,6 +29,10 @@ from deploy.relay.records.database import Entry, RelayDatabase
 
 REFUSED = "refused"
 BUDGET = "budget"
+REASONS = (
+    *("schema", "undated", BUDGET, "block", "note", "text", "kind", "size"),
+    *(REFUSED, "message", "modem", "internal"),
+)
 RELEASED = ("schema", "undated", BUDGET)
 """Reasons that end by themselves."""
 LOT = 100
