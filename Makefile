@@ -54,7 +54,7 @@ mutation: dev ## mutation tests, mutmut; SUBJECT=laws selects a subject, N=200 t
 	@$(PY) -m benchmarks.mutation.run $(SUBJECT:%=--subject %) $(N:%=--count %) $(ARGS)
 
 docs: dev ## builds and checks the site of the documents in build/docs
-	@sh deploy/docs.sh
+	@sh docs/tools/site.sh
 
 reference: dev ## writes docs/reference and docs/config.schema.json from the code
 	@$(PY) docs/tools/reference.py

@@ -4,7 +4,7 @@
 The source folder is the root of the repository, so that README.md, ARCHITECTURE.md and the
 documents are one set, and each link between them is checked. Only Markdown files are read.
 
-A block ```mermaid is a diagram. Where `deploy/docs.sh` has put mermaid's JavaScript into
+A block ```mermaid is a diagram. Where `docs/tools/site.sh` has put mermaid's JavaScript into
 build/mermaid the browser draws it; elsewhere its text stays visible.
 """
 

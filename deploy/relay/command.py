@@ -22,8 +22,6 @@ from deploy.relay.options import (
     MAIN_GROUP,
     RelayOptions,
     read_keys,
-    read_login,
-    read_secret,
     sends_receipts,
 )
 from deploy.relay.outputs.base import is_level
@@ -33,6 +31,7 @@ from deploy.relay.records.name_lock import DiskError
 from deploy.relay.relay import Relay
 from deploy.relay.retry_delays import retry_delays
 from deploy.relay.terminal_text import report
+from deploy.secret_file import LoginFile, SecretFile, open_secret
 from drivers.tools.lib.parser import Parser
 
 EXAMPLE = (
@@ -274,13 +273,13 @@ def _http_settings(arguments: argparse.Namespace) -> HttpSettings | None:
     if not arguments.http:
         return None
     keys = [read_public_key(Path(path)) for path in arguments.sbd_key]
-    token = read_secret(arguments.sbd_token)
+    token = open_secret(arguments.sbd_token)
     webhook = WebhookAuth(keys, token) if keys or token or arguments.sbd_unsigned else None
     return HttpSettings(
         *_parse_endpoint(arguments.http),
         arguments.http_cert,
         arguments.http_key,
-        read_secret(arguments.http_token),
+        open_secret(arguments.http_token),
         webhook,
     )
 
@@ -310,7 +309,7 @@ def _broker_settings(arguments: argparse.Namespace) -> BrokerSettings:
     return BrokerSettings(
         (host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host, port),
         arguments.username,
-        read_secret(arguments.password_file) or None,
+        open_secret(arguments.password_file),
         arguments.ca,
         arguments.cert,
         arguments.key,
@@ -353,10 +352,10 @@ def parse_options(argv: list[str]) -> RelayOptions:
         primary=arguments.primary,
         http=_http_settings(arguments),
         gateway=arguments.gateway,
-        gateway_login=read_login(arguments.gateway_login),
+        gateway_login=LoginFile(arguments.gateway_login) if arguments.gateway_login else None,
         gather_s=arguments.gather,
         shelved=Path(arguments.shelved) if arguments.shelved else None,
-        tokens={name: read_secret(path) for name, path in tokens.items()},
+        tokens={name: SecretFile(path) for name, path in tokens.items()},
         output_ca=arguments.output_ca,
         limits=UnitLimits(
             values=arguments.unit_values,

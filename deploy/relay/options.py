@@ -9,6 +9,7 @@ from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.outputs.registry import check_required
+from deploy.secret_file import LoginFile, SecretFile
 
 MAIN_GROUP = "relay"
 
@@ -49,29 +50,6 @@ def read_keys(path: str | None) -> dict[str, bytes]:
     return keys
 
 
-def read_login(path: str | None) -> tuple[str, str]:
-    """Read user and password of the gateway. Raises DeployError, OSError."""
-    if path is None:
-        return "", ""
-    fields = read_secret(path).split()
-    if len(fields) != 2:
-        raise DeployError(f"{path}: not two lines, user and password")
-    return fields[0], fields[1]
-
-
-def read_secret(path: str | None) -> str:
-    """Read a password or a token; None: "". Raises DeployError, OSError."""
-    if path is None:
-        return ""
-    try:
-        text = Path(path).read_text().strip()
-    except UnicodeDecodeError:
-        raise DeployError(f"{path}: not a text") from None
-    if not text:
-        raise DeployError(f"{path}: empty")
-    return text
-
-
 @dataclass(slots=True)
 class RelayOptions:
     """How a relay is started; see `coldloop relay --help`.
@@ -96,10 +74,10 @@ class RelayOptions:
     output_broker: BrokerSettings | None = None
     http: HttpSettings | None = None
     gateway: str | None = None
-    gateway_login: tuple[str, str] = ("", "")
+    gateway_login: LoginFile | None = None
     gather_s: float = 20.0
     shelved: Path | None = None
-    tokens: dict[str, str] = field(default_factory=dict)
+    tokens: dict[str, SecretFile] = field(default_factory=dict)
     output_ca: str | None = None
     limits: UnitLimits = field(default_factory=UnitLimits)
     undated_wait_s: float = 3600.0

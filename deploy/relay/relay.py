@@ -148,7 +148,7 @@ class Relay:
             self._counts,
             self._database,
             options.shelved,
-            options.tokens.get(name, ""),
+            options.tokens.get(name),
             options.output_ca,
             is_required=name in self._required,
         )
@@ -246,8 +246,9 @@ class Relay:
             return
         self._subscription.reset()
         self._is_connected.set()
-        if self.problem and self.ready.is_set():
-            report(f"relay {self.options.name}: connected again")
+        if self.problem:
+            again = " again" if self.ready.is_set() else ""
+            report(f"relay {self.options.name}: connected{again}")
         self.problem = ""
         self.ready.set()
 

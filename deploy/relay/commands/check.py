@@ -91,7 +91,7 @@ def _make_context(
         dict,
         None,
         options.shelved,
-        options.tokens.get(name, ""),
+        options.tokens.get(name),
         options.output_ca,
         is_check=True,
     )

@@ -15,6 +15,7 @@ import urllib.request
 
 from deploy.relay.outputs.http_client import HTTP_ERRORS
 from deploy.relay.terminal_text import report
+from deploy.secret_file import LoginFile
 from protocols import datagram
 
 _TRIES, _RETRY_DELAY_S, _TIMEOUT_S = 3, 2.0, 10
@@ -51,7 +52,7 @@ class Downlink:
         modems: dict[str, str],
         keys: dict[str, bytes],
         gather_s: float,
-        login: tuple[str, str] = ("", ""),
+        login: LoginFile | None = None,
     ) -> None:
         self.posted = 0
         self.failed = 0
@@ -118,7 +119,7 @@ class Downlink:
                     self.failed += 1
 
     def _post(self, imei: str, data: bytes) -> bool:
-        user, password = self._login
+        user, password = ("", "") if self._login is None else self._login.login()
         fields = {"imei": imei, "username": user, "password": password, "data": data.hex()}
         body = urllib.parse.urlencode(fields).encode()
         reason = ""

@@ -26,6 +26,7 @@ from deploy.relay.intake.late_server import LateServer
 from deploy.relay.intake.webhook_auth import WebhookAuth, is_bearer
 from deploy.relay.outputs.base import Page
 from deploy.relay.terminal_text import report
+from deploy.secret_file import SecretFile
 
 _MAX_BODY_BYTES = 1 << 18
 _MAX_CONNECTIONS = 64
@@ -44,7 +45,7 @@ class HttpSettings:
     port: int
     certificate: str | None = None
     key: str | None = None
-    token: str = ""
+    token: SecretFile | None = None
     webhook: WebhookAuth | None = None
 
 
@@ -105,6 +106,10 @@ def _receive(
     return (200, "kept\n") if on_message(imei, data) else (503, "again\n")
 
 
+def _is_authorized(token: SecretFile | None, authorization: str) -> bool:
+    return token is None or is_bearer(authorization, token.text())
+
+
 def _make_handler(
     settings: HttpSettings, pages: dict[str, Page], on_message: OnMessage
 ) -> type[BaseHTTPRequestHandler]:
@@ -117,7 +122,7 @@ def _make_handler(
             path, query = _path(self.path)
             page = pages.get(path)
             authorization = self.headers.get("Authorization", "")
-            if settings.token and not is_bearer(authorization, settings.token):
+            if not _is_authorized(settings.token, authorization):
                 self._answer(401, "", "text/plain")
             elif page is None:
                 self._answer(404, "", "text/plain")

@@ -23,28 +23,29 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from deploy.errors import DeployError
+from deploy.secret_file import SecretFile
 
 _LEEWAY_S = 120
 
 
 class WebhookAuth:
-    """`keys`: public keys of the providers; `token`: a text that the gateway sends as a bearer.
+    """`keys`: public keys of the providers; `token`: what the gateway sends as a bearer.
 
     Without both, any request is accepted.
     """
 
-    def __init__(self, keys: list[RSAPublicKey], token: str = "") -> None:
+    def __init__(self, keys: list[RSAPublicKey], token: SecretFile | None = None) -> None:
         self._keys = keys
         self._token = token
 
     def message(self, fields: dict[str, str], authorization: str) -> tuple[str, str] | None:
         """Return IMEI and hexadecimal data of an authentic request; None: it is not authentic."""
-        if self._token and is_bearer(authorization, self._token):
+        if self._token is not None and is_bearer(authorization, self._token.text()):
             return _message(fields)
         if self._keys:
             claims = self._claims(fields.get("JWT", ""))
             return None if claims is None else _message(claims)
-        return None if self._token else _message(fields)
+        return None if self._token is not None else _message(fields)
 
     def _claims(self, text: str) -> dict[str, Any] | None:
         """Return the claims of a token that one of the keys has signed."""

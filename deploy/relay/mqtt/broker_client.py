@@ -16,6 +16,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
 from deploy.relay.retry_delays import FIRST_S, MOST_S
+from deploy.secret_file import SecretFile
 
 _KEEPALIVE_S = 60
 _CHECK_S = 10.0
@@ -31,7 +32,7 @@ class BrokerSettings:
 
     address: tuple[str, int]
     username: str | None = None
-    password: str | None = None
+    password: SecretFile | None = None
     ca_file: str | None = None
     certificate: str | None = None
     key: str | None = None
@@ -74,13 +75,23 @@ class BrokerClient(mqtt.Client):
             self._ssl_context = before
             raise
 
+    def read_password(self) -> None:
+        """Set the user name and the present password."""
+        settings = self.settings
+        if settings is not None and settings.username is not None:
+            password = None if settings.password is None else settings.password.text()
+            self.username_pw_set(settings.username, password)
+
     def reconnect(self) -> MQTTErrorCode:
-        """Connect, with the present files for TLS: they are renewed while the relay runs.
+        """Connect, with the present files for TLS and the present password.
+
+        They are renewed while the relay runs.
 
         Raises OSError; any other error would end the thread of the client.
         """
         with suppress(OSError, ValueError):  # a file that is being written: those before
             self.read_certificates()
+        self.read_password()
         try:
             code = super().reconnect()
         except (OSError, ValueError) as error:
@@ -102,9 +113,8 @@ def make_client(settings: BrokerSettings, ident: str, clean: bool) -> BrokerClie
 
 def set_up(client: BrokerClient, settings: BrokerSettings) -> None:
     """Set login, TLS and limits. Raises DeployError if a file for TLS cannot be read."""
-    if settings.username is not None:
-        client.username_pw_set(settings.username, settings.password)
     client.settings = settings
+    client.read_password()
     try:
         client.read_certificates()
     except (OSError, ValueError) as error:  # SSLError is an OSError

@@ -20,9 +20,9 @@ from typing import Any
 from agent.alarms.alarm_filter import CHATTER_MS, AlarmFilter, Notice
 from agent.alarms.catalogue import catalogue
 from agent.alarms.shelving import Shelving
+from deploy.relay.decode.alarm_order import UnitAlarms, concerns_alarms
 from deploy.relay.decode.row_format import Note
 from deploy.relay.limits import NewNameCounter
-from deploy.relay.outputs.alarm_order import UnitAlarms, concerns_alarms
 from deploy.relay.outputs.base import Output, OutputContext, OutputError, Page, check_topic
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.terminal_text import report

@@ -24,6 +24,7 @@ from typing import NamedTuple, Protocol
 
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Note, Rows
+from deploy.secret_file import SecretFile
 
 Page = Callable[[str], tuple[str, str]]
 """Returns the content type and the text of a page of the HTTP server, for the query of its URL."""
@@ -122,7 +123,7 @@ class OutputContext:
     counts: Callable[[], dict[str, int]]
     store: StateStore | None = None
     shelved: Path | None = None
-    token: str = ""
+    token: SecretFile | None = None
     ca_file: str | None = None
     is_check: bool = False
     is_required: bool = False

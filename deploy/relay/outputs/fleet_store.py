@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import DeployError
+from deploy.relay.decode.alarm_order import OrderedChange, UnitAlarms, concerns_alarms
 from deploy.relay.decode.dating import MAX_AHEAD_MS
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs import row_text
-from deploy.relay.outputs.alarm_order import OrderedChange, UnitAlarms, concerns_alarms
 from deploy.relay.outputs.alarm_output import catalogue_fields
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.outputs.file_check import check_sqlite

@@ -75,8 +75,6 @@ class HttpClient:
         self._url = url
         self._key_header = key_header
         self._token = context.token
-        if key_header == "Authorization" and self._token:
-            self._token = f"Bearer {self._token}"
         self._ca_file = context.ca_file
         self._opener = self._make_opener()
 
@@ -132,8 +130,9 @@ class HttpClient:
         return page.decode("ascii", "replace")
 
     def _add_token(self, request: urllib.request.Request) -> None:
-        if self._token:
-            request.add_header(self._key_header, self._token)
+        if self._token is not None:
+            scheme = "Bearer " if self._key_header == "Authorization" else ""
+            request.add_header(self._key_header, scheme + self._token.text())
 
     def _no_answer(self, url: str, error: Exception) -> OutputError:
         with suppress(OSError):

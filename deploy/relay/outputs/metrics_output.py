@@ -17,10 +17,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from agent.alarms.catalogue import catalogue
+from deploy.relay.decode.alarm_order import UnitAlarms, concerns_alarms
 from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.limits import UnitLimits, parse_note
-from deploy.relay.outputs.alarm_order import UnitAlarms, concerns_alarms
 from deploy.relay.outputs.base import Output, OutputContext, Page
+from deploy.relay.outputs.metric_texts import format_counts
 from protocols.errors import DecodeError
 from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES
 
@@ -273,18 +274,5 @@ def format_metrics(units: dict[str, UnitMetrics], counts: dict[str, int], now_ms
         add_family(f"unit_{column}", f"The {column} of a unit, as a label.", samples)
     alarms = [sample for name, unit in items for sample in _alarm_samples(name, unit)]
     add_family("unit_alarms", "Active alarms by priority.", alarms)
-    lines += _relay_lines(counts)
+    lines += format_counts(counts)
     return "\n".join([*lines, "# EOF", ""])
-
-
-def _relay_lines(counts: dict[str, int]) -> list[str]:
-    """Format the counters and the levels of the relay."""
-    lines: list[str] = []
-    for name, count in sorted(counts.items()):
-        is_level = name.endswith(("_now", "_seconds"))
-        kind, suffix = ("gauge", "") if is_level else ("counter", "_total")
-        lines += [
-            f"# TYPE coldloop_relay_{name} {kind}",
-            f"coldloop_relay_{name}{suffix} {count}",
-        ]
-    return lines

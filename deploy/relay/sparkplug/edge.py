@@ -17,9 +17,9 @@ the node, each unit is a device. Rules of Sparkplug 3.0:
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from deploy.relay.decode.alarm_order import UnitAlarms
 from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.limits import NewNameCounter
-from deploy.relay.outputs.alarm_order import UnitAlarms
 from deploy.relay.sparkplug import payload as sparkplug_payload
 from deploy.relay.sparkplug.payload import (
     BD_SEQ,

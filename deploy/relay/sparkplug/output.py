@@ -18,9 +18,9 @@ import time
 from collections import deque
 
 from deploy.errors import DeployError
+from deploy.relay.decode.alarm_order import UnitAlarms, concerns_alarms
 from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.limits import UnitLimits, parse_note
-from deploy.relay.outputs.alarm_order import UnitAlarms, concerns_alarms
 from deploy.relay.outputs.base import Output, OutputContext, OutputError, is_level
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.sparkplug.dead_units import DeadUnits

@@ -10,6 +10,7 @@ from deploy.relay.intake.receipts import DueReceipts
 from deploy.relay.outputs.base import Output
 from deploy.relay.pipeline import Pipeline, PipelineSettings
 from deploy.relay.records.database import RelayDatabase
+from deploy.secret_file import SecretFile
 from protocols.telemetry import block, merged_block, receipt, varint
 from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import Schema
@@ -140,3 +141,10 @@ class PipelineRig:
 
     def close(self) -> None:
         self.database.close()
+
+
+def write_secret(folder: Path, text: str = "secret") -> SecretFile:
+    """Write the file of a secret, and return it."""
+    path = folder / "secret"
+    path.write_text(text)
+    return SecretFile(path)

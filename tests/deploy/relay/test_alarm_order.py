@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.relay.decode.alarm_order import UnitAlarms
 from deploy.relay.decode.row_format import Item, Note
-from deploy.relay.outputs.alarm_order import UnitAlarms
 from deploy.relay.outputs.alarm_output import AlarmOutput
 from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.fleet_store import FleetStoreOutput

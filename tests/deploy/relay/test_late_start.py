@@ -25,7 +25,7 @@ from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.tables import migrate
 from deploy.relay.relay import Relay
 from protocols.telemetry import receipt
-from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack
+from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack, write_secret
 from tests.deploy.relay.test_relay import TopicListener, wait_until
 from tests.support.programs import free_port, require_program, wait_until_open
 
@@ -142,7 +142,7 @@ def test_a_broker_that_rejects_the_relay_is_tried_again(
 ) -> None:
     broker = LateBroker(tmp_path, "right")
     broker.start()
-    wrong = BrokerSettings(("127.0.0.1", broker.port), "relay", "wrong")
+    wrong = BrokerSettings(("127.0.0.1", broker.port), "relay", write_secret(tmp_path, "wrong"))
     monkeypatch.setattr("deploy.relay.mqtt.broker_client.MOST_S", 1.0)
     relay = Relay(RelayOptions(wrong, tmp_path / "relay.db"))
     try:
@@ -151,11 +151,15 @@ def test_a_broker_that_rejects_the_relay_is_tried_again(
         assert f"tcp:127.0.0.1:{broker.port}" in relay.problem
         log = tmp_path / "broker.log"
         wait_until(lambda: log.read_text().count("not authorised") >= 6)  # two clients, thrice
+        write_secret(tmp_path, "right")
+        wait_until(lambda: not relay.problem)
     finally:
+        relay.stop()
         relay.close()
         broker.stop()
     lines = [line for line in capfd.readouterr().err.splitlines() if "relay relay:" in line]
-    assert len(lines) == 1, lines
+    assert len(lines) == 2, lines
+    assert lines[1] == "relay relay: connected"
 
 
 @pytest.mark.parametrize("host", [".", "a" * 70, "no.such.host.invalid"])

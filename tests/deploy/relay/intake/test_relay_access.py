@@ -31,7 +31,7 @@ from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.options import RelayOptions
 from deploy.relay.relay import Relay
 from protocols.telemetry import receipt
-from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack
+from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack, write_secret
 from tests.deploy.test_broker_security import SecureBroker, TlsClient
 
 _KEY = generate_private_key(65537, 2048)
@@ -50,7 +50,7 @@ def token(key: RSAPrivateKey, claims: object, algorithm: str = "RS256") -> str:
     return f"{text}.{encode(key.sign(text.encode(), PKCS1v15(), SHA256()))}"
 
 
-def test_only_a_signed_message_is_authentic() -> None:
+def test_only_a_signed_message_is_authentic(tmp_path: Path) -> None:
     auth = WebhookAuth([_OTHER_KEY.public_key(), _KEY.public_key()])
     good = token(_KEY, _FIELDS)
     assert auth.message({"JWT": good, "data": "ffff"}, "") == ("3001", "0102"), "claims count"
@@ -70,7 +70,7 @@ def test_only_a_signed_message_is_authentic() -> None:
     ):
         assert auth.message({**_FIELDS, "JWT": bad}, "") is None, bad
     assert auth.message(_FIELDS, "") is None
-    with_token = WebhookAuth([], "secret")
+    with_token = WebhookAuth([], write_secret(tmp_path))
     assert with_token.message(_FIELDS, "Bearer secret") == ("3001", "0102")
     for header in ("", "Bearer", "Bearer secre", "Basic secret", "Bearer secrét"):
         assert with_token.message(_FIELDS, header) is None
@@ -114,7 +114,7 @@ def broker(tmp_path: Path) -> Iterator[SecureBroker]:
     created.stop()
 
 
-def test_the_http_server_with_tls_and_tokens(broker: SecureBroker) -> None:
+def test_the_http_server_with_tls_and_tokens(broker: SecureBroker, tmp_path: Path) -> None:
     folder, received = broker.pki, []
 
     def take(imei: str, message: bytes) -> bool:
@@ -122,7 +122,8 @@ def test_the_http_server_with_tls_and_tokens(broker: SecureBroker) -> None:
         return True
 
     settings = HttpSettings(
-        *("127.0.0.1", 0, str(folder / "broker.pem"), str(folder / "broker.key"), "pages"),
+        *("127.0.0.1", 0, str(folder / "broker.pem"), str(folder / "broker.key")),
+        write_secret(tmp_path, "pages"),
         WebhookAuth([_KEY.public_key()]),
     )
     server = RelayHttpServer(settings, {"/metrics": lambda query: ("text/plain", query)}, take)
@@ -132,6 +133,9 @@ def test_the_http_server_with_tls_and_tokens(broker: SecureBroker) -> None:
     try:
         assert status(f"{base}/metrics", None, tls, "pages") == 200
         assert status(f"{base}/metrics", None, tls) == 401
+        write_secret(tmp_path, "new")
+        assert status(f"{base}/metrics", None, tls, "pages") == 401
+        assert status(f"{base}/metrics", None, tls, "new") == 200
         body = urllib.parse.urlencode({"JWT": token(_KEY, _FIELDS)}).encode()
         assert status(f"{base}/sbd", body, tls) == 200
         assert status(f"{base}/sbd", b"imei=3001&data=0102", tls) == 401

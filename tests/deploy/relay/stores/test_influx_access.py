@@ -12,6 +12,7 @@ import pytest
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import HttpClient, NoPageError
 from deploy.relay.outputs.influx_output import InfluxOutput
+from tests.deploy.relay.relay_rig import write_secret
 from tests.deploy.relay.stores.servers import VictoriaServer, http_server
 from tests.deploy.relay.stores.test_stores import context, rows
 from tests.support.cli_tools import wait_until
@@ -75,9 +76,10 @@ def server(**attributes: object) -> Iterator[str]:
         yield address
 
 
-def test_the_page_gets_the_token(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_gets_the_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    secret = write_secret(tmp_path)
     with server(token="Bearer secret") as url:
-        output = InfluxOutput(dataclasses.replace(context(f"{url}/write"), token="secret"))
+        output = InfluxOutput(dataclasses.replace(context(f"{url}/write"), token=secret))
         output.deliver([rows(1)])
         assert output._expected is not None
         assert output._expected.start == "vm_app_start_timestamp 1700000000"

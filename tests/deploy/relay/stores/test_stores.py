@@ -37,6 +37,7 @@ from tests.deploy.relay.relay_rig import (
     bulk,
     pack,
     rows_record,
+    write_secret,
 )
 from tests.deploy.relay.stores.servers import PostgresServer, VictoriaServer, postgres
 from tests.support.cli_tools import wait_until
@@ -274,12 +275,12 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.mark.parametrize(
     ("code", "error"), [(204, None), (400, RefusedError), (401, OutputError), (503, OutputError)]
 )
-def test_http_status_codes(code: int, error: type[Exception] | None) -> None:
+def test_http_status_codes(tmp_path: Path, code: int, error: type[Exception] | None) -> None:
     _Handler.code, _Handler.seen = code, []
     with HTTPServer(("127.0.0.1", 0), _Handler) as http:
         thread = threading.Thread(target=http.handle_request)
         thread.start()
-        with_token = dataclasses.replace(context(""), token="secret")
+        with_token = dataclasses.replace(context(""), token=write_secret(tmp_path))
         client = HttpClient(f"http://127.0.0.1:{http.server_port}/write", with_token)
         if error is None:
             client.post(b"text", "text/plain")

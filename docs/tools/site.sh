@@ -5,7 +5,7 @@
 # Diagrams need the JavaScript of mermaid, from npm, with the digest below. Without npm or without
 # a network the site shows the source text of the diagrams.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 version=12.3.0
 sha512=e35d774dd5de2c0b0caee27bf4ea452f93bcf8b4c55e142a676eb4ac5ded8149a2340b519b852e99ed3823eeb93d137ac99ebd2787fcad56165bccd193ae5463
