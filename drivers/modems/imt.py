@@ -28,6 +28,8 @@ _RESPONSE_TIMEOUT_US = 3 * SECOND
 _MESSAGE_TIMEOUT_US = 300 * SECOND
 _SETUP_PAUSE_US = 5 * SECOND
 _MAX_TIMEOUTS = 3
+_MAX_REJECTIONS = 4
+"""Requests in a row, all rejected: of two polls, or of messages too."""
 _MAX_INCOMING = 4096
 """Maximum bytes of a message from the ground; longer ones are dropped and counted."""
 
@@ -60,6 +62,7 @@ class ImtDriver(ModemDriver):
         self._setup_due = NEVER
         self._poll_due = NEVER
         self._timeout_count = 0
+        self._rejections = 0
         self._topic = int(settings.get("topic", TOPIC))
         self._body = b""
         self._tag = 0
@@ -102,6 +105,7 @@ class ImtDriver(ModemDriver):
             self._response_due = now + _RESPONSE_TIMEOUT_US
         else:
             self._response_due = self._setup_due = NEVER
+            self._rejections = 0
             self.ready = True
             self.emit("ready", True)
             self._poll_due = now + POLL_PERIOD
@@ -135,6 +139,7 @@ class ImtDriver(ModemDriver):
                     self._next_step(now)
             elif code == 200:
                 self._response_due = NEVER
+                self._rejections = 0
                 self._dispatch(target, fields, now)
             else:
                 self._on_rejected(code, target, now)
@@ -146,12 +151,20 @@ class ImtDriver(ModemDriver):
             handler(fields, now)
 
     def _on_rejected(self, code: int, target: str, now: int) -> None:
+        """Handle a rejected request. A modem that rejects all of them has restarted without a word:
+        it has no version yet.
+        """
         self.faults += 1
+        self._rejections += 1
         if not self.ready:
             self._response_due = NEVER
             self._setup_due = now + _SETUP_PAUSE_US
-        elif self.busy and target.startswith("messageOriginate"):
+            return
+        if self.busy and target.startswith("messageOriginate"):
             self._finish_send(sbd.RETRY, "%d to %s" % (code, target), now)
+        if self._rejections >= _MAX_REJECTIONS:
+            self._drop_session(now)
+            self._setup_due = now + _SETUP_PAUSE_US
 
     def wake(self, now: int) -> None:
         """Handle a deadline."""

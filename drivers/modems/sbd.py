@@ -60,6 +60,8 @@ class SbdDriver(AtModem):
         self._last_number: int | None = None
         self._transfer_count = 0
         self._transfer_result = b""
+        self._is_written = False
+        """The modem was READY for the present transfer, and has got its content."""
         self._result: list[int] | None = None
         self._mo_loaded = False
         self._transmitting = False
@@ -90,9 +92,12 @@ class SbdDriver(AtModem):
     def on_line(self, line: bytes, now: int) -> None:
         """Handle a line of a response."""
         if line == b"READY":
-            self._output.append(sbd.build_transfer(self._content))
+            if self.state == sbd_state.TRANSFER and not self._is_written:
+                self._is_written = True
+                self._output.append(sbd.build_transfer(self._content))
         elif line in _DIGITS:
-            self._transfer_result = line
+            if self._is_written:  # AT+SBDD0 has the same answer, and it can come late or twice
+                self._transfer_result = line
         elif line.startswith(b"+SBDIX:"):
             self._result = sbd.parse_session(line)
         elif line.startswith(b"+SBDS:"):
@@ -164,6 +169,7 @@ class SbdDriver(AtModem):
         elif self.state == sbd_state.TRANSFER:
             self._loaded_content = b""
             self._transfer_result = b""
+            self._is_written = False
             self._transfer_count += 1
             command = b"AT+SBDWB=%d\r" % len(self._content)
             self.queue_command(command, self._on_transferred, _TRANSFER_TIMEOUT_US)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drivers whose modem's answers are lost, late, or come twice."""
+
+import pytest
+
+from tests.drivers.modems.modem_rig import ModemRig
+
+_END_OF_CLEAR = b"\r\n0\r\n\r\nOK\r\n"
+"""The answer to AT+SBDD0, and to a message that was transferred."""
+
+
+def test_an_answer_that_comes_twice_is_no_transfer() -> None:
+    """The modem still has the message before; a session would send that one again."""
+    rig = ModemRig("sbd")
+    rig.wait_ready()
+    rig.radio.success_pct = 0
+    rig.send(b"first", 1)
+    rig.run_until("send_failed")
+    rig.radio.success_pct = 100
+    write, is_first = rig.line.write, [True]
+
+    def lose(data: bytes) -> None:
+        if data.startswith(b"AT+SBDWB") and is_first:
+            is_first.clear()
+            rig.line.inject(_END_OF_CLEAR)
+            return
+        write(data)
+
+    rig.line.write = lose  # type: ignore[method-assign]
+    rig.send(b"second", 2)
+    assert rig.run_until("sent") == ("sent", 2)
+    assert rig.contents() == [b"second"]
+
+
+def test_a_ready_that_comes_late_writes_nothing() -> None:
+    rig = ModemRig("sbd")
+    rig.wait_ready()
+    written: list[bytes] = []
+    write = rig.line.write
+    rig.line.write = lambda data: (written.append(data), write(data))[1]  # type: ignore[method-assign,assignment,func-returns-value]
+    rig.line.inject(b"\r\nREADY\r\n")
+    rig.run(5)
+    rig.send(b"hello")
+    rig.line.inject(b"\r\nREADY\r\n\r\nREADY\r\n")
+    rig.run_until("sent")
+    assert len([data for data in written if data.startswith(b"hello")]) == 1
+    assert rig.contents() == [b"hello"]
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_modem_that_has_restarted_without_a_word_is_set_up_again(asks: bool) -> None:
+    rig = ModemRig("imt")
+    rig.wait_ready()
+    receive = rig.driver.receive
+    rig.driver.receive = lambda data, now: None if b"bootInfo" in data else receive(data, now)
+    rig.device.reset(rig.world.now)
+    rig.run(9)
+    rig.driver.receive = receive
+    rig.events.clear()
+    if asks:
+        rig.send(b"x", 1)
+        rig.run_until("send_failed")
+    rig.wait_ready()
+    rig.send(b"y", 2)
+    rig.run_until("sent")
+    assert rig.contents() == [b"y"]
+
+
+def test_a_few_rejected_requests_change_nothing() -> None:
+    rig = ModemRig("imt")
+    rig.wait_ready()
+    rig.events.clear()
+    for _ in range(5):
+        rig.line.inject(b"400 MALFORMED {}\r" * 3)
+        rig.run(11)
+    assert ("ready", False) not in rig.events
+    rig.send(b"y", 2)
+    rig.run_until("sent")
