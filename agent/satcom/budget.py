@@ -83,6 +83,10 @@ class Budget:
             remaining = min(remaining, self.window_limit - self.window_spent)
         return remaining
 
+    def is_alarm_short(self) -> bool:
+        """Return whether less than half of the reserve of the alarms is left."""
+        return 2 * self.available(True) < self._alarm_reserve
+
     def max_content(self, alarm: bool, reserved_bytes: int, modem_bytes: int) -> int:
         """Return the largest useful content of a message: one datagram of a modem that sends at
         most `modem_bytes`, within the budget without `reserved_bytes`.

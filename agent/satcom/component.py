@@ -200,7 +200,7 @@ class SatcomComponent(Component):
         if self.messages.next_number + 8 >= self.spend_guard.number_limit:
             self.spend_guard.reserve(0, self.messages.next_number)
         self.modem.set_utc(utc or 0)
-        records = self._alarm_watch.changes(self.agent, utc)
+        records = self._alarm_watch.changes(self.agent, now, utc, self.budget.is_alarm_short())
         if records and self.kind != "ip":
             self.queue.put(ALARM, records, now)
             self._timer.advance(0)  # a new alarm does not wait for the back-off of earlier messages
@@ -210,7 +210,8 @@ class SatcomComponent(Component):
             self._row_due = now + every
             self._row_requested = False
             self.queue.put(LIVE, encode_row(self.agent, now, utc), now)
-        self.messages.repeat_overdue(now, self.settings["ack_s"] * SECOND)
+        may_repeat = self.budget.available(False) > 0  # a repetition has no reserve
+        self.messages.repeat_overdue(now, self.settings["ack_s"] * SECOND, may_repeat)
         self._decide(now)
 
     # Decisions.
@@ -250,13 +251,11 @@ class SatcomComponent(Component):
         if link_state.in_session(self._state):  # a modem that is not busy has none
             self._step(link_state.END)
         alarm = self.alarm_pending()
-        if not self._control_radio(now, alarm):
+        if not self._control_radio(now, alarm) or self.spend_guard.first_number is None:
             return
-        if not self._timer.is_due(now) or self.spend_guard.first_number is None:
+        if alarm and self._timer.is_due(now, alarm) and self._try_alarm(now):
             return
-        if alarm and self._try_alarm(now):
-            return
-        if link_usable:
+        if link_usable and self._timer.is_due(now):
             self._try(_OTHER_CLASSES, now)
 
     def _control_radio(self, now: int, alarm: bool) -> bool:
@@ -293,7 +292,8 @@ class SatcomComponent(Component):
             return self._fetch(now, downlink_cost)
         part = message.parts[message.part_index]
         cost = self.price.billed_bytes(len(part)) + downlink_cost
-        if not self.spend_guard.may_spend(cost, alarm) or not self._timer.is_slot_free(alarm, now):
+        is_new = alarm and not message.repeats
+        if not self.spend_guard.may_spend(cost, is_new) or not self._timer.is_slot_free(alarm, now):
             return False
         if not self.modem.send(part, message.number, now):
             return False
@@ -331,11 +331,8 @@ class SatcomComponent(Component):
         """Correct the horizon mask by the observed service while the radio receives."""
         radio_on = link_state.radio_is_on(self._state)
         listening = radio_on and self.modem.ready and self.service is not None
-        if (
-            self.predictor is not None
-            and listening
-            and now - self._radio_since >= 2 * _RADIO_LEAD_US
-        ):
+        is_settled = now - self._radio_since >= 2 * _RADIO_LEAD_US
+        if self.predictor is not None and listening and is_settled:
             utc = self.agent.clock.utc(now)
             self.predictor.follow_service(utc, predicted is True, self.service is True, now)
 
@@ -385,7 +382,7 @@ class SatcomComponent(Component):
             return
         self._settle_cost(len(message.parts[message.part_index]), True, True, now)
         self._timer.on_sent(now)
-        complete = self.messages.on_part_sent(message, now)
+        complete = self.messages.on_part_sent(message, now) and not message.repeats
         if complete and message.kind == ALARM and message.queued_at is not None:
             self.alarm_latency_us = now - message.queued_at
             self.max_alarm_latency_us = max(self.max_alarm_latency_us, self.alarm_latency_us)
@@ -399,7 +396,9 @@ class SatcomComponent(Component):
         self.failure_reason = reason
         size = 0 if message is None else len(message.parts[message.part_index])
         self._settle_cost(size, False, billed and size > 0, now)
-        self._timer.on_send_failed(now, reason_code)
+        self._timer.on_send_failed(now, reason_code, message is not None and message.kind == ALARM)
+        if message is not None and reason_code == sbd.REJECTED:
+            self.messages.on_part_rejected(message, now)
 
     def _on_fetched(self, now: int, succeeded: bool, reason: str, billed: bool) -> None:
         self._step(link_state.END)

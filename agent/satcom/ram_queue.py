@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _MAX_ENTRIES = 32
 _LONGEST_TEXT = 60
+_BURST, _REGAIN_US = 6, 7_200 * SECOND
+"""Changes of an alarm that are sent as they come: raised three times, cleared twice."""
 
 
 class QueueEntry:
@@ -99,27 +101,61 @@ class RamQueue:
 
 
 class AlarmWatch:
-    """Encodes changes in the list of alarms."""
+    """Encodes changes in the list of alarms. An alarm that comes and goes is held on.
+
+    Each record is billed, and one alarm that chatters could spend the budget of a day. So a code
+    has `_BURST` changes, and regains one in `_REGAIN_US`. A code without a change left stays raised
+    on the ground, so that no raise is late. While little is left of the budget, a code that has
+    used some of its changes neither ends nor begins again.
+    """
 
     def __init__(self) -> None:
         self._known: list[tuple[str, str]] = []
+        self._used: dict[str, list[int]] = {}
+        """Used changes of a code, and the time since which the next one is regained."""
 
-    def changes(self, agent: "Context", utc_us: "int | None") -> bytes:
-        """Return the records of the changes since the last call."""
+    def changes(
+        self, agent: "Context", now: int, utc_us: "int | None", is_short: bool = False
+    ) -> bytes:
+        """Return the records of the changes since the last call. `is_short`: see above."""
         active = agent.alarms.active
         if [alarm.code for alarm in active] == [code for code, _ in self._known]:
             return b""
         current = [(alarm.code, alarm.text) for alarm in active]
         codes, known_codes = [code for code, _ in current], [code for code, _ in self._known]
-        records = b""
+        records, reported = b"", []
         for code, text in current:
             if code not in known_codes:
+                if is_short and self._count_used(code, now):
+                    continue
+                self._use(code, now)
                 records += _encode_alarm(1, utc_us, code, text)
-        for code, _ in self._known:
+            reported.append((code, text))
+        for code, text in self._known:
             if code not in codes:
+                if is_short or self._count_used(code, now) + 2 > _BURST:
+                    reported.append((code, text))
+                    continue
+                self._use(code, now)
                 records += _encode_alarm(0, utc_us, code, "")
-        self._known = current
+        self._known = reported
         return records
+
+    def _count_used(self, code: str, now: int) -> int:
+        used = self._used.get(code)
+        if used is None:
+            return 0
+        regained = (now - used[1]) // _REGAIN_US
+        used[0] -= regained
+        used[1] += regained * _REGAIN_US
+        if used[0] <= 0:
+            del self._used[code]
+        return max(0, used[0])
+
+    def _use(self, code: str, now: int) -> None:
+        if not self._count_used(code, now):
+            self._used[code] = [0, now]
+        self._used[code][0] += 1
 
 
 def _encode_alarm(raised: int, utc_us: "int | None", code: str, text: str) -> bytes:

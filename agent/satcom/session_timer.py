@@ -70,15 +70,17 @@ class SessionTimer:
         self.tried_at = 0
         self._backoff = Backoff(seed)
         self._coexistence: TxPermission | None = None
-        self._next_try = self._pause_until = self._failed_at = 0
+        self._next_try = self._failed_at = 0
+        self._pause_until = self._alarm_pause_until = 0
 
     def connect(self, coexistence: "TxPermission | None") -> None:
         """Use the service `coexistence`, if there is one."""
         self._coexistence = coexistence
 
-    def is_due(self, now: int) -> bool:
-        """Return whether a session can begin now."""
-        return now >= max(self._next_try, self._pause_until)
+    def is_due(self, now: int, alarm: bool = False) -> bool:
+        """Return whether a session can begin now; the pauses of an alarm are shorter."""
+        pause_until = self._alarm_pause_until if alarm else self._pause_until
+        return now >= max(self._next_try, pause_until)
 
     def advance(self, at: int) -> None:
         """Allow the next session at `at`, if it was to begin later. A pause is not shortened."""
@@ -124,10 +126,17 @@ class SessionTimer:
         self._failed_at = 0
         self._next_try = now
 
-    def on_send_failed(self, now: int, reason_code: str) -> None:
-        """Handle a session that did not send its message."""
+    def on_send_failed(self, now: int, reason_code: str, alarm: bool = False) -> None:
+        """Handle a session that did not send its message; `alarm`: the message was one.
+
+        A message that is rejected is no reason for an alarm to wait. For all other pauses an alarm
+        waits at most three minutes: a denied session costs nothing, and the reason can end.
+        """
+        pause = _PAUSES.get(reason_code, 0)
         self._failed_at = now
-        self._pause_until = now + _PAUSES.get(reason_code, 0)
+        self._pause_until = now + pause
+        if alarm or reason_code != sbd.REJECTED:
+            self._alarm_pause_until = now + min(pause, WAIT)
         self.on_fetch_failed(now)
 
     def on_fetch_failed(self, now: int) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         def oldest_queued_at(self, kind: int) -> "int | None": ...  # noqa: D102
 
 
+_MAX_REJECTIONS = 3
+"""Of a message that the gateway or the modem rejects for what it is."""
 MAX_UNACKED = 16
 """Largest number of alarm messages without an acknowledgement, and of all others together."""
 
@@ -39,7 +41,7 @@ class OutgoingMessage:
         self.ids = ids
         self.parts = parts
         self.part_index = 0
-        self.tries = 0
+        self.tries = self.rejections = self.repeats = 0
         self.sent_at: int | None = None
         self.queued_at: int | None = None
 
@@ -53,7 +55,7 @@ class MessageTransfer:
         self.forged = 0
         self.replayed = 0
         self.acknowledged = 0
-        self.repeated = 0
+        self.repeated = self.rejected = 0
         self._largest = largest
         self._key = key
         self._unit = unit
@@ -83,6 +85,7 @@ class MessageTransfer:
         used.
         """
         for kind in classes:
+            self._put_back_repeat(kind)
             if self._in_progress[kind] is not None:
                 return self._in_progress[kind]
             if self.next_number >= number_limit or not self._has_room(kind):
@@ -98,6 +101,15 @@ class MessageTransfer:
                 self.next_number += 1
                 return message
         return None
+
+    def _put_back_repeat(self, kind: int) -> None:
+        """A new alarm comes before one that is repeated and not begun again."""
+        message = self._in_progress[kind]
+        is_repeat = message is not None and message.repeats > 0 and message.part_index == 0
+        if is_repeat and kind == datagram.ALARM and self._source.oldest_queued_at(kind) is not None:
+            self._in_progress[kind] = None
+            message.sent_at = 0
+            self.unacknowledged.insert(0, message)
 
     def _unacknowledged_like(self, kind: int) -> "list[OutgoingMessage]":
         """Return the alarm messages without an acknowledgement, or all others."""
@@ -136,6 +148,25 @@ class MessageTransfer:
             self._complete(message)
         return True
 
+    def on_part_rejected(self, message: OutgoingMessage, now: int) -> None:
+        """Handle a part that is rejected for what it is: the next messages do not wait for ever.
+
+        With a key the message is repeated later, as one without an acknowledgement. Without a key
+        it is lost; the records of the log stay there.
+        """
+        message.rejections += 1
+        if message.rejections < _MAX_REJECTIONS:
+            return
+        self.rejected += 1
+        message.rejections = 0
+        self._in_progress[message.kind] = None
+        message.sent_at = now
+        self._source.mark_accepted(message.ids)
+        if self._key:
+            self.unacknowledged.append(message)
+        else:
+            self._source.mark_acknowledged(message.ids)
+
     def _give_up(self, message: OutgoingMessage) -> None:
         """Repeat an alarm message no more. The gateway has it; a new alarm needs its place."""
         self.unacknowledged.remove(message)
@@ -145,9 +176,12 @@ class MessageTransfer:
         self.acknowledged += 1
         self._source.mark_acknowledged(message.ids)
 
-    def repeat_overdue(self, now: int, timeout_us: int) -> None:
-        """Send a message again that was not acknowledged in time."""
+    def repeat_overdue(self, now: int, timeout_us: int, may_repeat_alarms: bool = True) -> None:
+        """Send a message again that was not acknowledged in time; an alarm only if no new waits."""
+        waits = self._source.oldest_queued_at(datagram.ALARM) is not None
         for message in self.unacknowledged:
+            if message.kind == datagram.ALARM and (waits or not may_repeat_alarms):
+                continue
             class_is_free = self._in_progress[message.kind] is None
             if (
                 message.sent_at is not None
@@ -156,6 +190,7 @@ class MessageTransfer:
             ):
                 self.unacknowledged.remove(message)
                 self.repeated += 1
+                message.repeats += 1
                 message.part_index = 0
                 message.sent_at = None
                 self._in_progress[message.kind] = message

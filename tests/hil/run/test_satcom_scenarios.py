@@ -76,3 +76,38 @@ def test_outage_at_selected_bytes() -> None:
 def test_outage_at_every_byte() -> None:
     for byte in range(1, 1000):
         _run_with_cut(byte)
+
+
+_CHATTER = """
+name = "chatter"
+title = "A drive is lost again and again, then another one trips"
+seconds = 620
+[row]
+parts = "modem, modem_store"
+modem_live_s = 900
+modem_day_bytes = 1100
+fans = 1
+%s
+[[event]]
+at_s = 520
+do = "pump_trip"
+value = 1
+[[expect]]
+measure = "modem_queued"
+max = 0
+from_s = 600
+[[expect]]
+measure = "modem_alarm_s"
+unit = "s"
+max = 60
+"""
+_LOST = '[[event]]\nat_s = %d\ndo = "fan_dead"\nvalue = 1\nfor_s = 15\n'
+
+
+def test_an_alarm_that_chatters_leaves_the_budget_for_another() -> None:
+    text = _CHATTER % "".join([_LOST % at for at in range(60, 500, 30)])
+    run = VirtualRun(parse(text, "chatter.toml"), 1, InProcessDut)
+    try:
+        assert run.make_result("cpython", run.run()).failures == ()
+    finally:
+        run.dut.close()
