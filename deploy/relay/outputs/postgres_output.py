@@ -11,7 +11,7 @@ Does not aggregate; use views or continuous aggregates. It makes its tables:
     coldloop_note     alarms and events: site, unit, log, record, t, content (jsonb)
 
 A batch is one transaction: COPY into a temporary table, then INSERT without the rows that exist. So
-a repetition doubles nothing. A session with `synchronous_commit=off` is set to `on`. A server with
+a repetition doubles nothing. Where `synchronous_commit` is `off` it is set to `on`. A server with
 `fsync` or `full_page_writes` off is refused, because it can lose a commit. The option is a
 connection URI or string of libpq; it has the options for TLS (`sslmode=verify-full sslrootcert=…
 sslcert=… sslkey=…`).
@@ -176,6 +176,9 @@ class PostgresOutput(Output):
             self._write(tables)
         except _OF_AN_ITEM:
             raise
+        except OutputError:
+            self._disconnect()
+            raise
         except psycopg.Error as error:
             if _can_be_of_an_item(error):
                 raise RefusedError(f"PostgreSQL: {_first_line(error)}") from None
@@ -185,6 +188,7 @@ class PostgresOutput(Output):
     def _write(self, tables: list[_Rows]) -> None:
         connection = self._connect()
         with connection.transaction(), connection.cursor() as cursor:
+            _make_durable(connection)
             for (table, columns), rows in zip(_PARTS, tables, strict=True):
                 if not rows:
                     continue
@@ -206,10 +210,11 @@ class PostgresOutput(Output):
 
     def _connect(self) -> psycopg.Connection:
         if self._connection is None:
-            connection = psycopg.connect(self._address, connect_timeout=10, autocommit=True)
+            connection = psycopg.connect(
+                self._address, connect_timeout=10, autocommit=True, prepare_threshold=None
+            )
             try:
                 _make_tables(connection)
-                _make_durable(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -251,12 +256,14 @@ def _wait_for_locks(connection: psycopg.Connection) -> None:
 
 
 def _make_durable(connection: psycopg.Connection) -> None:
-    """Make each commit wait for the disk. Raises OutputError if the server cannot do that.
+    """Make the commit of a transaction wait for the disk. Raises OutputError if it cannot.
 
-    The limit of time of a role is lifted: it would end a batch after an outage again and again.
+    The limit of time of a role is lifted: it would end a batch after an outage again and again. All
+    is for this transaction: a pooler such as PgBouncer gives the next one another session. It has
+    no prepared statements either.
     """
     connection.execute(
-        "SELECT set_config(name, '0', false) FROM pg_settings"
+        "SELECT set_config(name, '0', true) FROM pg_settings"
         " WHERE name IN ('statement_timeout', 'transaction_timeout') AND setting <> '0'"
     )
     settings = connection.execute(
@@ -267,7 +274,7 @@ def _make_durable(connection: psycopg.Connection) -> None:
     if fsync != "on" or full_pages != "on":
         raise OutputError("PostgreSQL: fsync or full_page_writes is off: a commit can be lost")
     if commit == "off":
-        connection.execute("SET synchronous_commit = on")
+        connection.execute("SET LOCAL synchronous_commit = on")
 
 
 def _make_hypertable(connection: psycopg.Connection) -> None:

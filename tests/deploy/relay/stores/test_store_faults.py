@@ -67,11 +67,26 @@ def test_a_server_that_is_read_only_or_lacks_a_table_refuses_no_record(
 
 def test_a_commit_waits_for_the_disk(server: PostgresServer) -> None:
     _admin(server, "ALTER SYSTEM SET synchronous_commit = off")
-    output = PostgresOutput(context(server.uri))
+    server.query("CREATE TABLE seen (name text, setting text)")
+    server.query(
+        "CREATE FUNCTION note_settings() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " INSERT INTO seen SELECT name, current_setting(name) FROM"
+        " unnest(ARRAY['synchronous_commit', 'statement_timeout']) AS name; RETURN NULL; END $$"
+    )
+    server.query(
+        "CREATE TRIGGER settings AFTER INSERT ON coldloop_sample EXECUTE FUNCTION note_settings()"
+    )
+    output = PostgresOutput(context(server.uri + "?options=-c%20statement_timeout%3D9s"))
     output.deliver([rows(4)])
     assert output._connection is not None
-    setting = output._connection.execute("SHOW synchronous_commit").fetchone()
-    assert setting == ("on",)
+    output._connection.execute("DISCARD ALL")  # as from a pooler: each transaction is new
+    for _ in range(8):
+        output.deliver([rows(4)])
+    seen = server.query("SELECT DISTINCT name, setting FROM seen ORDER BY name")
+    assert seen == [("statement_timeout", "0"), ("synchronous_commit", "on")]
+    prepared = output._connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()
+    assert prepared == (0,)
+    server.query("DROP TRIGGER settings ON coldloop_sample")
     _admin(
         server, "ALTER SYSTEM RESET synchronous_commit", "ALTER SYSTEM SET full_page_writes = off"
     )
