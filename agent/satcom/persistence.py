@@ -82,6 +82,8 @@ class SatcomStore(Component):
         self.loaded = False
         self.damaged_records = 0
         self.is_empty = False
+        self.has_failed = False
+        """The last write failed, or the store is away."""
         self.durable = LinkState(0, 0, 0, 0)
         self.writes = 0
         self.received_number = self.initial_number = -1
@@ -110,6 +112,7 @@ class SatcomStore(Component):
                     self._out.append((self.port, "get", key.encode()))
             self._write()
         elif kind == "drained":
+            self.has_failed = False
             if self._writing is not None:
                 self.durable, self._writing = self._writing, None
             elif self._writing_number >= 0:
@@ -117,6 +120,7 @@ class SatcomStore(Component):
             self._write()
         else:
             self._is_open = False
+            self.has_failed = True
             self._writing = None
             self._writing_number = -1
 

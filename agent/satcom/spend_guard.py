@@ -71,10 +71,17 @@ class SpendGuard:
         return True
 
     def may_spend(self, cost: int, alarm: bool) -> bool:
-        """Return whether `cost` can be spent. If it is not stored yet, request that."""
+        """Return whether `cost` can be spent. If it is not stored yet, request that.
+
+        An alarm does not wait for a store that fails, for example a full one. It needs a stored
+        number, so after a restart nothing is sent before the store works.
+        """
         if cost > self.budget.available(alarm):
             return False
-        return self._is_durable(cost) or self.reserve(cost, self._requested_limit)
+        if self._is_durable(cost):
+            return True
+        self.reserve(cost, self._requested_limit)
+        return alarm and self.store is not None and self.store.has_failed
 
     def _is_durable(self, cost: int) -> bool:
         store, budget = self.store, self.budget

@@ -105,8 +105,9 @@ class MessageTransfer:
     def _put_back_repeat(self, kind: int) -> None:
         """A new alarm comes before one that is repeated and not begun again."""
         message = self._in_progress[kind]
-        is_repeat = message is not None and message.repeats > 0 and message.part_index == 0
-        if is_repeat and kind == datagram.ALARM and self._source.oldest_queued_at(kind) is not None:
+        if kind != datagram.ALARM or message is None or not message.repeats:
+            return
+        if not message.part_index and self._source.oldest_queued_at(kind) is not None:
             self._in_progress[kind] = None
             message.sent_at = 0
             self.unacknowledged.insert(0, message)

@@ -104,10 +104,39 @@ max = 60
 _LOST = '[[event]]\nat_s = %d\ndo = "fan_dead"\nvalue = 1\nfor_s = 15\n'
 
 
-def test_an_alarm_that_chatters_leaves_the_budget_for_another() -> None:
-    text = _CHATTER % "".join([_LOST % at for at in range(60, 500, 30)])
-    run = VirtualRun(parse(text, "chatter.toml"), 1, InProcessDut)
+_FULL = """
+name = "full"
+title = "The stores are full, and a drive trips"
+seconds = 200
+[row]
+parts = "modem, modem_store"
+[[event]]
+at_s = 60
+do = "disk_full"
+for_s = 140
+[[event]]
+at_s = 100
+do = "pump_trip"
+value = 1
+[[expect]]
+measure = "ground_alarms"
+min = 3
+from_s = 150
+"""
+
+
+def _run_text(text: str) -> RunResult:
+    run = VirtualRun(parse(text, "text"), 1, InProcessDut)
     try:
-        assert run.make_result("cpython", run.run()).failures == ()
+        return run.make_result("cpython", run.run())
     finally:
         run.dut.close()
+
+
+def test_an_alarm_that_chatters_leaves_the_budget_for_another() -> None:
+    lost = "".join([_LOST % at for at in range(60, 500, 30)])
+    assert _run_text(_CHATTER % lost).failures == ()
+
+
+def test_an_alarm_does_not_wait_for_a_full_disk() -> None:
+    assert _run_text(_FULL).failures == ()

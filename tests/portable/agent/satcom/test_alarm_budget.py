@@ -2,8 +2,10 @@
 """Alarms by satellite: what chatters, is rejected or is repeated delays no new alarm."""
 
 from agent.satcom.budget import Budget
+from agent.satcom.persistence import SatcomStore
 from agent.satcom.ram_queue import AlarmWatch, RamQueue
 from agent.satcom.session_timer import HOUR, WAIT, SessionTimer
+from agent.satcom.spend_guard import SpendGuard
 from agent.satcom.transfer import MessageTransfer
 from protocols.datagram import ALARM, LIVE
 from protocols.modem import sbd
@@ -164,3 +166,36 @@ def test_alarms_are_not_repeated_from_the_reserve():
     messages.on_part_sent(row, 0)
     messages.repeat_overdue(100, 90, False)
     eq(messages.next_message((ALARM, LIVE), 9, 200) is row, True)
+
+
+def test_an_alarm_does_not_wait_for_a_store_that_fails():
+    store = SatcomStore(None, {}, 0)
+    budget = Budget(5_000, 0, 20)
+    guard = SpendGuard(budget, store)
+    store.event("opened", 0)
+    for _ in range(3):
+        store.receive(b"", 0)
+    guard.restore(None)
+    store.event("drained", 0)
+    eq(guard.may_spend(370, True), False)  # only requested
+    store.event("failed", 1)
+    eq((guard.may_spend(370, True), guard.may_spend(370, False)), (True, False))
+    budget.spend(370)
+    store.event("opened", 2)
+    eq(guard.may_spend(370, True), True)
+    eq(guard.may_spend(5_000, True), False)
+    store.event("drained", 3)
+    eq((store.has_failed, store.durable.spent >= 370), (False, True))
+    eq(guard.may_spend(4_000, True), False)  # only requested, again
+
+
+def test_after_a_restart_a_store_that_fails_gives_no_numbers():
+    store = SatcomStore(None, {}, 0)
+    guard = SpendGuard(Budget(5_000, 0, 20), store)
+    eq(guard.restore(None), False)
+    store.event("opened", 0)
+    for _ in range(3):
+        store.receive(b"", 0)
+    eq(guard.restore(None), True)
+    store.event("failed", 0)
+    eq((guard.may_spend(370, True), guard.number_limit), (True, guard.first_number))
