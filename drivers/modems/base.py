@@ -169,6 +169,9 @@ class AtModem(ModemDriver):
     def on_lost(self, now: int) -> None:
         """Handle the loss of a modem that was set up."""
 
+    def on_timeout(self) -> None:
+        """Handle a command without an answer; the answer can still come."""
+
     # Called by subclasses.
 
     def queue_command(
@@ -261,6 +264,7 @@ class AtModem(ModemDriver):
         """Handle a deadline."""
         if now >= self._response_due:
             self._timeout_count += 1
+            self.on_timeout()
             if self._timeout_count >= _MAX_TIMEOUTS:
                 self._timeout_count = 0
                 self._drop_commands(now)

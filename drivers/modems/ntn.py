@@ -3,7 +3,9 @@
 
 The modem is usable if it is registered, and after it has reported its band: the radio rule can bar
 it. A modem that answers ERROR reports none. OK after a datagram means that the network accepted it.
-The relay has it only after its own acknowledgement. Sources: see `protocols.modem.ntn`.
+The relay has it only after its own acknowledgement. A datagram has no answer but OK, and a query
+that has timed out can answer OK later. So after a time-out nothing is sent until two queries have
+their own answers. Sources: see `protocols.modem.ntn`.
 """
 
 from drivers.modems.base import POLL_PERIOD, RADIO_ON, AtModem
@@ -32,6 +34,10 @@ class NtnDriver(AtModem):
         self._attached = False
         """Registered, but the band is perhaps not known yet."""
         self._band_known = False
+        self._last_line = b""
+        self._is_registration_own = False
+        self._is_in_step = True
+        """No answer of an earlier command can come."""
         self._address = str(settings.get("address", ""))
 
     def is_response(self, line: bytes) -> bool:
@@ -56,6 +62,7 @@ class NtnDriver(AtModem):
 
     def on_line(self, line: bytes, now: int) -> None:
         """Handle registration, signal and band."""
+        self._last_line = line
         if line.startswith(b"+QNWINFO:"):
             band = ntn.parse_band(line)
             if band is not None:
@@ -90,14 +97,27 @@ class NtnDriver(AtModem):
     def poll(self, now: int) -> int:
         """Query registration and signal; open the socket."""
         if not self.busy and self._radio_on:
-            self.queue_command(b"AT+CEREG?\r")
-            self.queue_command(b"AT+CSQ\r")
+            self.queue_command(b"AT+CEREG?\r", self._on_registration)
+            self.queue_command(b"AT+CSQ\r", self._on_signal)
             if self._attached and not self.registered:
                 self._query_band()
             if self._address and self.registered and not self._socket_open:
                 host, _, port = self._address.rpartition(":")
                 self.queue_command(b'AT+QIOPEN=1,0,"UDP","%s",%d\r' % (host.encode(), int(port)))
         return now + POLL_PERIOD
+
+    def on_timeout(self) -> None:
+        """Send nothing until the answers are in step again."""
+        self._is_in_step = False
+
+    def _on_registration(self, succeeded: bool, now: int) -> None:
+        self._is_registration_own = succeeded and self._last_line.startswith(b"+CEREG:")
+        self._last_line = b""
+
+    def _on_signal(self, succeeded: bool, now: int) -> None:
+        is_own = succeeded and self._last_line.startswith(b"+CSQ:")
+        if is_own and self._is_registration_own:
+            self._is_in_step = True
 
     def set_radio(self, on: bool, now: int) -> None:
         """Switch the radio on or off (+CFUN)."""
@@ -116,7 +136,8 @@ class NtnDriver(AtModem):
 
     def send(self, content: bytes, tag: int, now: int) -> bool:
         """Start to send one datagram."""
-        if self.busy or not self.ready or not self.registered or not content:
+        is_usable = self.ready and self.registered and self._is_in_step
+        if self.busy or not is_usable or not content:
             return False
         if self._address and not self._socket_open:
             return False

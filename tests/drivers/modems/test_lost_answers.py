@@ -76,3 +76,33 @@ def test_a_few_rejected_requests_change_nothing() -> None:
     assert ("ready", False) not in rig.events
     rig.send(b"y", 2)
     rig.run_until("sent")
+
+
+def test_a_late_answer_to_a_query_is_not_the_end_of_a_message() -> None:
+    """A message has no answer but OK, and a query that has timed out can still answer it."""
+    rig = ModemRig("ntn")
+    rig.wait_ready()
+    receive, held = rig.driver.receive, [b""]
+
+    def hold(data: bytes, now: int) -> None:
+        held[0] += data
+
+    rig.driver.receive = hold
+    rig.run(13.5)  # a poll, and its first query times out
+    rig.driver.receive = receive
+    rig.radio.success_pct = 0
+    rig.events.clear()
+    rig.driver.send(b"lost", 1, rig.world.now)
+    rig._process_outbox()
+    receive(held[0], rig.world.now)
+    rig._process_outbox()
+    rig.run(60)
+    assert [event for event in rig.events if event[0] == "sent"] == []
+    rig.radio.success_pct = 100
+    for _ in range(30):
+        if rig.driver.send(b"good", 2, rig.world.now):
+            break
+        rig.run(1)
+    rig._process_outbox()
+    assert rig.run_until("sent") == ("sent", 2)
+    assert rig.contents() == [b"good"]
