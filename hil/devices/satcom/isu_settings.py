@@ -35,6 +35,8 @@ _IDENTITY = (
 )
 _ENERGY_MODULUS = 1 << 26
 _REGISTERS = 128
+_REGISTER_DEFAULTS = {2: 43, 3: 13, 5: 8}
+"""Escape character, line end, backspace."""
 
 
 class IntegerSetting(NamedTuple):
@@ -73,7 +75,7 @@ class IsuSettings:
         self.default_profile = 0
         self.values = {name: setting.default for name, setting in SETTINGS.items()}
         self.active = Profile()
-        self.registers = [0] * _REGISTERS
+        self.registers = _make_registers()
         self._energy_from = 0
         self._energy_at = 0
 
@@ -81,7 +83,7 @@ class IsuSettings:
         """Restore the default profile and the volatile settings."""
         self.active = self.profiles[self.default_profile]
         self.values["+SBDMTA"] = SETTINGS["+SBDMTA"].default
-        self.registers = [0] * _REGISTERS
+        self.registers = _make_registers()
         self._energy_from = self._energy_at = 0
 
     def basic(self, name: str, argument: str) -> list[str] | None:
@@ -161,6 +163,10 @@ class IsuSettings:
             return None
         self._energy_from, self._energy_at = int(digits), now
         return []
+
+
+def _make_registers() -> list[int]:
+    return [_REGISTER_DEFAULTS.get(number, 0) for number in range(_REGISTERS)]
 
 
 def _describe(profile: Profile) -> str:

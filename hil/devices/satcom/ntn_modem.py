@@ -133,7 +133,10 @@ class NtnModem(EmulatedModem):
             return []
         try:
             content = unhexlify(text)
-        except ValueError:
+            stated = len(content) if by_udp else int(line.split(b",")[1])
+        except (ValueError, IndexError):
+            return [(0, b"\r\nERROR\r\n")]
+        if stated != len(content):
             return [(0, b"\r\nERROR\r\n")]
         duration = self.radio.random_us(1, 6)
         if not self.radio.try_session(now):

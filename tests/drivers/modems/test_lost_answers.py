@@ -106,3 +106,12 @@ def test_a_late_answer_to_a_query_is_not_the_end_of_a_message() -> None:
     rig._process_outbox()
     assert rig.run_until("sent") == ("sent", 2)
     assert rig.contents() == [b"good"]
+
+
+@pytest.mark.parametrize("text", [b'1,2,"014f4b"', b'1,4,"014f4b"', b'x,"014f4b"', b'"014f4b"'])
+def test_the_emulated_modem_refuses_another_length(text: bytes) -> None:
+    rig = ModemRig("ntn")
+    rig.wait_ready()
+    rig.line.write(b"AT+CSODCP=" + text + b"\r")
+    rig.run(10)
+    assert rig.contents() == []

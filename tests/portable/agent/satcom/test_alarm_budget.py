@@ -16,13 +16,13 @@ KEY = bytes(range(32))
 DAY = 86_400 * SECOND
 
 
-class _Alarm:
+class _ActiveAlarm:
     def __init__(self, code):
         self.code = code
         self.text = ""
 
 
-class _Agent:
+class _AgentWithAlarms:
     """An agent with a list of alarms only."""
 
     def __init__(self):
@@ -30,7 +30,7 @@ class _Agent:
         self.active = []
 
     def set(self, *codes):
-        self.active = [_Alarm(code) for code in codes]
+        self.active = [_ActiveAlarm(code) for code in codes]
 
 
 def _changes(watch, agent, now, is_short=False):
@@ -53,7 +53,7 @@ def _toggle(watch, agent, code, times, every):
 
 
 def test_alarm_that_chatters_is_held_on():
-    watch, agent = AlarmWatch(), _Agent()
+    watch, agent = AlarmWatch(), _AgentWithAlarms()
     reported = _toggle(watch, agent, "x", 4 * 24 * 60, 15 * SECOND)
     eq([raised for _, raised in reported[:5]], [1, 0, 1, 0, 1])
     assert 5 < len(reported) <= 6 + 12, len(reported)
@@ -66,12 +66,12 @@ def test_alarm_that_chatters_is_held_on():
 
 
 def test_alarms_that_do_not_chatter_are_sent_as_they_come():
-    watch, agent = AlarmWatch(), _Agent()
+    watch, agent = AlarmWatch(), _AgentWithAlarms()
     eq(len(_toggle(watch, agent, "x", 24, 2 * 3_600 * SECOND)), 24)
 
 
 def test_what_is_left_of_the_reserve_is_for_new_alarms():
-    watch, agent = AlarmWatch(), _Agent()
+    watch, agent = AlarmWatch(), _AgentWithAlarms()
     agent.set("a", "b")
     eq(_changes(watch, agent, 0), [("a", 1), ("b", 1)])
     agent.set("b")
