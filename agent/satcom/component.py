@@ -72,7 +72,7 @@ class SatcomComponent(Component):
         config = agent.config
         self.kind: str = settings["kind"]
         self.modem = make_driver(self.kind, port, settings)
-        self.permit = make_permit(settings, config.position_e7)
+        self.permit = make_permit(settings, config.position_e7, config.receiver is not None)
         self.queue = RamQueue()
         self.budget = Budget(
             settings["day_bytes"], settings["window_bytes"], settings["alarm_reserve_pct"]
@@ -125,6 +125,7 @@ class SatcomComponent(Component):
 
     def start(self, now: int) -> None:
         """Get the services of other components; set up the pass prediction."""
+        self.permit.start(now)
         self._check_permit(now)  # before the modem is set up
         service = self.agent.service
         self.spend_guard.set_store(service("satcom_store"))
@@ -218,11 +219,13 @@ class SatcomComponent(Component):
 
     def _check_permit(self, now: int) -> None:
         """Compare the position with the region; stop and report if the rule allows nothing."""
+        self.spend_guard.keep_place(self.permit)
         reason = self.permit.check(self.agent.clock.position_check, now)
         self.agent.alarms.update(RADIO_RULE, "", reason != "", now, RADIO_RULE.text + " " + reason)
         radio_on = link_state.radio_is_on(self._state)
-        if radio_on if reason else self.kind == "ip" and not radio_on:
-            self._switch_radio(not reason, now)
+        allowed = self.permit.allows(now)
+        if self.kind == "ip" and not radio_on if allowed else radio_on:
+            self._switch_radio(allowed, now)
 
     def alarm_pending(self) -> bool:
         """Return whether an alarm waits."""
@@ -246,7 +249,8 @@ class SatcomComponent(Component):
             self.budget.new_window()
             self._timer.advance(now + _CHECK_INTERVAL_US)
         self._correct_mask(now, predicted)
-        if self.permit.reason or self.kind == "ip" or not self.modem.ready or self.modem.busy:
+        is_idle = self.modem.ready and not self.modem.busy
+        if self.kind == "ip" or not self.permit.allows(now) or not is_idle:
             return
         if link_state.in_session(self._state):  # a modem that is not busy has none
             self._step(link_state.END)

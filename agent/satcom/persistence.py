@@ -8,10 +8,11 @@ Does not decide about spending; see `agent.satcom.spend_guard`.
                    the stored bytes count as spent.
     numbers        limit: messages can use numbers below it; after a start they continue here
     offsets        learned corrections of the horizon mask
-    received       highest number of a message from the ground relay, in a record of its own with
-                   the key `link.heard`
+    received       highest number of a message from the ground relay: record `link.heard`
+    place          region and configured position of a unit that is outside of the region: record
+                   `link.place`, empty inside
 
-The first four are in two records that are written in turn, each a line of integers with a CRC. The
+The first three are in two records that are written in turn, each a line of integers with a CRC. The
 newer valid one counts. If one is damaged, the amount that can have been spent since the other is
 added. If both are damaged, the day counts as spent, and the numbers continue from UTC. Nothing is
 sent before the records are read, so an unknown budget is never exceeded.
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
 
     from agent.core.component.base import Actions
     from agent.core.context import Context
+    from drivers.modems.regions.permit import Permit
 
 RECORD_KEYS = ("link.0", "link.1")
 RECEIVED_KEY = "link.heard"
+PLACE_KEY = "link.place"
+_TEXT_KEYS = (RECEIVED_KEY, PLACE_KEY)
 NUMBERS_PER_WRITE = 64
 """Numbers that one write reserves."""
 
@@ -69,9 +73,19 @@ def decode(payload: bytes) -> "LinkState | None":
     return record
 
 
+def _encode_text(text: bytes) -> bytes:
+    return text + b" %04x" % crc16(text)
+
+
+def _decode_text(payload: "bytes | None") -> bytes:
+    """Return the text of a record with a CRC; empty: there is none, or it is damaged."""
+    text, _, checksum = (payload or b"").rpartition(b" ")
+    return text if checksum == b"%04x" % crc16(text) else b""
+
+
 class SatcomStore(Component):
     """The component; see the module. `loaded`: the records are read. `damaged_records`: damaged
-    ones.
+    ones of the state.
     """
 
     PORTS = ("store",)
@@ -88,7 +102,11 @@ class SatcomStore(Component):
         self.writes = 0
         self.received_number = self.initial_number = -1
         """Highest stored number from the ground relay, now and at the start."""
-        self._requested_number = self._writing_number = -1
+        self._place = b""
+        self._place_restored = False
+        self._texts: dict[str, bytes] = {}
+        """Texts that are to be written, by key."""
+        self._writing_text: tuple[str, bytes] | None = None
         self._requested: LinkState | None = None
         self._writing: LinkState | None = None
         self._replies: list[bytes | None] = []
@@ -104,25 +122,31 @@ class SatcomStore(Component):
         """Handle an event of the store."""
         if kind == "opened":
             self._is_open = True
-            self._writing = None
-            self._writing_number = -1
+            self._writing = self._writing_text = None
             if not self.loaded:
                 self._replies = []
-                for key in RECORD_KEYS + (RECEIVED_KEY,):
+                for key in RECORD_KEYS + _TEXT_KEYS:
                     self._out.append((self.port, "get", key.encode()))
             self._write()
         elif kind == "drained":
             self.has_failed = False
             if self._writing is not None:
                 self.durable, self._writing = self._writing, None
-            elif self._writing_number >= 0:
-                self.received_number, self._writing_number = self._writing_number, -1
+            elif self._writing_text is not None:
+                self._on_text_written(self._writing_text)
             self._write()
         else:
             self._is_open = False
             self.has_failed = True
-            self._writing = None
-            self._writing_number = -1
+            self._writing = self._writing_text = None
+
+    def _on_text_written(self, written: "tuple[str, bytes]") -> None:
+        key, text = written
+        self._writing_text = None
+        if self._texts.get(key) == text:
+            del self._texts[key]
+        if key == RECEIVED_KEY:
+            self.received_number = int(text)
 
     def receive(self, data: bytes, now: int) -> None:
         """Handle the answer to a `get`."""
@@ -130,19 +154,29 @@ class SatcomStore(Component):
             return
         _, separator, payload = data.partition(b"\0")
         self._replies.append(payload if separator else None)
-        if len(self._replies) == len(RECORD_KEYS) + 1:
-            self._load_number(self._replies.pop())
+        if len(self._replies) == len(RECORD_KEYS) + len(_TEXT_KEYS):
+            self._place = _decode_text(self._replies.pop())
+            number = _decode_text(self._replies.pop())
+            if number.isdigit():
+                self.received_number = self.initial_number = int(number)
             self._load()
-
-    def _load_number(self, payload: "bytes | None") -> None:
-        body, _, checksum = (payload or b"").rpartition(b" ")
-        if body and body.isdigit() and checksum == b"%04x" % crc16(body):
-            self.received_number = self.initial_number = int(body)
 
     def store_number(self, number: int) -> None:
         """Request that a received number is stored; `received_number` shows when it is."""
-        self._requested_number = max(self._requested_number, number)
-        self._write()
+        if number > max(self.received_number, int(self._texts.get(RECEIVED_KEY, b"-1"))):
+            self._texts[RECEIVED_KEY] = b"%d" % number
+            self._write()
+
+    def keep_place(self, permit: "Permit") -> None:
+        """Give `permit` the place of before the start, then store each change of it."""
+        if not self.loaded:
+            return
+        if not self._place_restored:
+            self._place_restored = True
+            permit.restore(self._place)
+        if permit.place != self._place:
+            self._place = self._texts[PLACE_KEY] = permit.place
+            self._write()
 
     def _load(self) -> None:
         payloads = [payload for payload in self._replies if payload is not None]
@@ -166,11 +200,11 @@ class SatcomStore(Component):
 
     def _write(self) -> None:
         record = self._requested
-        is_busy = self._writing is not None or self._writing_number >= 0
+        is_busy = self._writing is not None or self._writing_text is not None
         if is_busy or not self._is_open or not self.loaded:
             return
         if record is None:
-            self._write_number()
+            self._write_text()
             return
         self._requested = None
         record.sequence = self.durable.sequence + 1
@@ -179,12 +213,11 @@ class SatcomStore(Component):
         key = RECORD_KEYS[record.sequence % 2].encode()
         self._out.append((self.port, "write", key + b"\0" + record.encode()))
 
-    def _write_number(self) -> None:
-        if self._requested_number > self.received_number:
-            self._writing_number = self._requested_number
-            body = b"%d" % self._requested_number
-            data = RECEIVED_KEY.encode() + b"\0" + body + b" %04x" % crc16(body)
-            self._out.append((self.port, "write", data))
+    def _write_text(self) -> None:
+        for key, text in self._texts.items():
+            self._writing_text = (key, text)
+            self._out.append((self.port, "write", key.encode() + b"\0" + _encode_text(text)))
+            return
 
     def outbox(self) -> "Actions":
         """Return the requests for the store."""

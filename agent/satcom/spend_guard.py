@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.satcom.budget import Budget
     from agent.satcom.persistence import SatcomStore
+    from drivers.modems.regions.permit import Permit
 
 _SECONDS_PER_NUMBER = 8
 """If both records are damaged, numbers continue from UTC in s divided by this. That is above any
@@ -34,6 +35,11 @@ class SpendGuard:
     def set_store(self, store: "SatcomStore | None") -> None:
         """Store the state in `store`."""
         self.store = store
+
+    def keep_place(self, permit: "Permit") -> None:
+        """Store whether the unit is outside of its region, once there is a store."""
+        if self.store is not None:
+            self.store.keep_place(permit)
 
     def use_offsets(self, offsets: "list[int]") -> None:
         """Store `offsets`, the corrections of the horizon mask, with each write from now on."""

@@ -4,7 +4,9 @@
 Does not read the receiver and does not switch the radio; see `agent.satcom.component`. A unit that
 is moved over a border is outside the polygons of its region for 10 s, by consecutive positions. It
 is allowed again after 10 s inside, without a pause of a minute in it. Without a position the last
-known one counts for `position_s`, then nothing is transmitted. A region without polygons needs no
+known one counts for `position_s`, then nothing is transmitted. At the start that is the configured
+one, unless the unit was outside before (`place`); a unit with a receiver waits two minutes for a
+fix first, because it can have been moved while it was off. A region without polygons needs no
 position.
 """
 
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
 _CONFIRM_US = 10 * SECOND
 _GAP_US = 60 * SECOND
 """After a longer pause of the positions, those before it do not count for being inside again."""
+_FIRST_FIX_US = 120 * SECOND
+"""The usual time to the first fix after a cold start is below 40 s; see docs/engineer/satcom.md."""
 DEFAULT_SYSTEMS = {"sbd": "sbd", "imt": "imt", "ntn": "ntn_l", "ip": "certus", "rdss": "rdss"}
 """Kind of modem -> system of its rule, without `system` in the configuration."""
 
 
 class Permit:
-    """The permission of one modem. `site_e7`: configured position, which counts at the start."""
+    """The permission of one modem. `site_e7`: configured position. `has_receiver`: fixes come."""
 
     def __init__(
         self,
@@ -40,8 +44,11 @@ class Permit:
         licence: str,
         site_e7: "tuple[int, int] | None",
         position_s: int,
+        has_receiver: bool = False,
     ) -> None:
         self.name = region + "/" + system
+        place = "" if site_e7 is None else "%s %d %d" % (region, site_e7[0], site_e7[1])
+        self._place = place.encode()
         self._rule, self._polygons = load_rule(region, system)
         self._static = "there is no rule" if self._rule is None else self._rule.barred(licence)
         self._radio = ""
@@ -49,12 +56,41 @@ class Permit:
         self._inside = site_e7 is not None and self.is_inside(site_e7)
         self._known_at: int | None = None if site_e7 is None else 0
         self._differs_since: int | None = None
+        self._waits_for_fix = bool(self._polygons) and has_receiver
+        self._started_at = 0
+        self._has_fix = False
         self.reason = ""
         self.evaluate(0)
 
     def is_inside(self, position_e7: "tuple[int, int]") -> bool:
         """Return whether a position is in the region."""
         return not self._polygons or is_inside(self._polygons, position_e7[0], position_e7[1])
+
+    def start(self, now: int) -> None:
+        """The agent starts: the configured position counts from now on."""
+        self._started_at = now
+        if self._known_at is not None:
+            self._known_at = now
+        self.evaluate(now)
+
+    def allows(self, now: int) -> bool:
+        """Return whether something can be transmitted: no rule bars it, and no fix is awaited."""
+        if self._waits_for_fix and now - self._started_at >= _FIRST_FIX_US:
+            self._waits_for_fix = False
+        return not self.reason and not self._waits_for_fix
+
+    def restore(self, place: bytes) -> None:
+        """Take the stored `place`, before the first fix: the unit was outside of its region.
+
+        It does not count if region or configured position are others now.
+        """
+        if place and place == self._place and not self._has_fix:
+            self._inside = False
+
+    @property
+    def place(self) -> bytes:
+        """Return the region and the configured position while the unit is outside, else empty."""
+        return b"" if self._inside else self._place
 
     def check(self, last_fix: "LastFix", now: int) -> str:
         """Take the position of the last fix, and evaluate."""
@@ -64,17 +100,20 @@ class Permit:
 
     def set_position(self, position_e7: "tuple[int, int]", at: int) -> None:
         """Take the position that the receiver had at `at`."""
+        self._has_fix = True
         if self._known_at is None:
             self._inside = self.is_inside(position_e7)
         elif at <= self._known_at:
             return
         elif self.is_inside(position_e7) == self._inside:
             self._differs_since = None
+            self._waits_for_fix = False
         elif self._differs_since is None or (not self._inside and at - self._known_at > _GAP_US):
             self._differs_since = at
         elif at - self._differs_since >= _CONFIRM_US:
             self._inside = not self._inside
             self._differs_since = None
+            self._waits_for_fix = False
         self._known_at = at
 
     def set_radio(self, now: int, low_khz: int, high_khz: int, power_mw: "int | None") -> None:
@@ -102,8 +141,12 @@ class Permit:
         return ""
 
 
-def make_permit(settings: "dict[str, Any]", site_e7: "tuple[int, int] | None") -> Permit:
+def make_permit(
+    settings: "dict[str, Any]", site_e7: "tuple[int, int] | None", has_receiver: bool
+) -> Permit:
     """Make the permission of the modem of a section `modem`."""
     system = settings.get("system", DEFAULT_SYSTEMS[settings["kind"]])
     licence = settings.get("licence", "")
-    return Permit(settings["region"], system, licence, site_e7, settings["position_s"])
+    return Permit(
+        settings["region"], system, licence, site_e7, settings["position_s"], has_receiver
+    )

@@ -173,7 +173,7 @@ def test_an_alarm_does_not_wait_for_a_store_that_fails():
     budget = Budget(5_000, 0, 20)
     guard = SpendGuard(budget, store)
     store.event("opened", 0)
-    for _ in range(3):
+    for _ in range(4):
         store.receive(b"", 0)
     guard.restore(None)
     store.event("drained", 0)
@@ -194,7 +194,7 @@ def test_after_a_restart_a_store_that_fails_gives_no_numbers():
     guard = SpendGuard(Budget(5_000, 0, 20), store)
     eq(guard.restore(None), False)
     store.event("opened", 0)
-    for _ in range(3):
+    for _ in range(4):
         store.receive(b"", 0)
     eq(guard.restore(None), True)
     store.event("failed", 0)

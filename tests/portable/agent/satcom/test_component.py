@@ -270,6 +270,35 @@ def test_damaged_downlink_number_is_ignored():
         eq((satcom_store.loaded, messages.min_number), (True, -1))
 
 
+class _Place:
+    """A permission with a place."""
+
+    def __init__(self, place):
+        self.place = place
+        self.restored = None
+
+    def restore(self, place):
+        self.restored = place
+
+
+def test_the_place_survives_a_restart():
+    store = _Store()
+    satcom_store = _make_downlink(store)[2]
+    satcom_store.keep_place(_Place(b""))
+    store.serve(satcom_store)
+    eq(b"link.place" in store.records, False)
+    for place in (b"uae 1 2", b"", b"uae 1 2"):
+        satcom_store.keep_place(_Place(place))
+        store.serve(satcom_store)
+    permit = _Place(b"")
+    _make_downlink(store)[2].keep_place(permit)
+    eq(permit.restored, b"uae 1 2")
+    store.records[b"link.place"] = b"uae 1 3 " + store.records[b"link.place"][-4:]
+    permit = _Place(b"")
+    _make_downlink(store)[2].keep_place(permit)
+    eq(permit.restored, b"")
+
+
 class _Store:
     """Executes the requests for a store immediately."""
 

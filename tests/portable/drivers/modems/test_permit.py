@@ -125,3 +125,57 @@ def test_reported_band_and_power():
     eq(unit.evaluate(0), "uae/ntn_l: the modem reports 201 mW, 200 are allowed")
     unit.set_radio(0, 1_626_500, 1_660_500, None)
     eq(unit.evaluate(0), "")
+
+
+def fixes(moved, position, first_s, last_s):
+    for second in range(first_s, last_s + 1):
+        moved.set_position(position, second * SECOND)
+
+
+def test_a_unit_that_was_moved_while_it_was_off_waits_for_a_fix():
+    unit = Permit("uae", "sbd", "L-1", DUBAI, 7_200, True)
+    unit.start(1_000 * SECOND)
+    eq((unit.reason, unit.allows(1_001 * SECOND)), ("", False))
+    fixes(unit, MUSCAT, 1_003, 1_014)
+    eq(unit.evaluate(1_014 * SECOND), "uae/sbd: the position is outside the region")
+    eq(unit.allows(1_200 * SECOND), False)
+
+
+def test_the_wait_for_a_fix_has_an_end():
+    unit = Permit("uae", "sbd", "L-1", DUBAI, 7_200, True)
+    unit.start(1_000 * SECOND)
+    eq(unit.allows(1_119 * SECOND), False)
+    eq(unit.allows(1_120 * SECOND), True)
+    inside = Permit("uae", "sbd", "L-1", DUBAI, 7_200, True)
+    inside.start(0)
+    fixes(inside, DUBAI, 2, 2)
+    eq(inside.allows(2 * SECOND), True)
+    eq(permit().allows(0), True)  # a unit without a receiver does not wait
+    eq(Permit("bench", "sbd", "", None, 7_200, True).allows(0), True)
+
+
+def test_the_place_of_before_the_start_counts():
+    before = Permit("uae", "sbd", "L-1", DUBAI, 7_200, True)
+    eq(before.place, b"")
+    before.start(0)
+    fixes(before, MUSCAT, 1, 12)
+    assert before.place
+    for region, site, reason in (
+        ("uae", DUBAI, "uae/sbd: the position is outside the region"),
+        ("uae", (244_500_000, 543_800_000), ""),
+        ("oman", MUSCAT, ""),
+    ):
+        after = Permit(region, "sbd", "L-1", site, 7_200, True)
+        after.restore(before.place)
+        eq(after.evaluate(1), reason)
+    after = Permit("uae", "sbd", "L-1", DUBAI, 7_200, True)
+    fixes(after, DUBAI, 1, 1)
+    after.restore(before.place)
+    eq(after.evaluate(SECOND), "")  # a fix is newer
+
+
+def test_a_configured_position_counts_from_the_start_of_the_agent():
+    unit = permit()
+    unit.start(30 * 24 * HOUR)
+    eq(unit.reason, "")
+    assert "not known" in unit.evaluate(30 * 24 * HOUR + 7_201 * SECOND)
