@@ -409,8 +409,8 @@ def test_the_flow_rises_fast_while_the_cases_get_too_warm_and_returns_with_a_res
     flow = 150.0 * (60.0 / 80.0) ** 0.5
     limit_c = 45.0 - optimizer.case_excess_k(45.0, 80.0, flow)  # the supply without an excess
     cases = (
-        (limit_c + 0.3, 40.0, 70.0),  # too warm: up, also from the target and above it
-        (limit_c + 0.3, 60.0, 70.0),
+        (limit_c + 0.5, 40.0, 70.0),  # too warm: up, also from the target and above it
+        (limit_c + 0.5, 60.0, 70.0),
         (limit_c + 0.1, 40.0, 60.0),  # it stays up
         (limit_c + 0.1, 70.0, 60.2),
         (limit_c - 0.5, 40.0, 59.8),  # the usual ramp
@@ -421,7 +421,7 @@ def test_the_flow_rises_fast_while_the_cases_get_too_warm_and_returns_with_a_res
     )
     for supply_c, target_kpa, expected_kpa in cases:
         near(ramp.step(60.0, target_kpa, 80.0, supply_c, 80.0, 1.0), expected_kpa, 1e-9)
-    near(ramp.step(60.0, 40.0, 80.0, limit_c + 0.3, None, 1.0), 59.8, 1e-9)
+    near(ramp.step(60.0, 40.0, 80.0, limit_c + 0.5, None, 1.0), 59.8, 1e-9)
     near(ramp.step(78.0, 40.0, 80.0, limit_c + 9.0, 80.0, 1.0), 80.0, 1e-9)  # the highest
 
 
