@@ -38,6 +38,7 @@ from hil.plant.plant import Plant
 _MIN_C = 15.0
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
 _COARSE_SHARE = 0.3
+_SATURATED_PCT = 99.0
 
 
 class Policy:
@@ -75,7 +76,8 @@ class Policy:
         supply_c = readings.supply_c
         if supply_c is None:
             supply_c = self.site.limits.supply_max_c
-        self.limit_kw = self._power_cap.step(case_c, supply_c, dt)
+        is_saturated = min(self.valve_pct, self.fan_pct, self.pump_pct) >= _SATURATED_PCT
+        self.limit_kw = self._power_cap.step(case_c, supply_c, dt, is_saturated)
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
         """Update the outputs."""

@@ -391,7 +391,7 @@ class CoolingControl:
         if self.min_setpoint_c is not None and self.min_setpoint_c > min_supply_c:
             min_supply_c = self.min_setpoint_c
         best = optimizer.find_optimum(load, air, min_supply_c, supply["high_c"])
-        self.target_c, self.optimal_pump_pct = best.supply_c, best.pump_pct
+        self.target_c, self.optimal_pump_pct = optimizer.target_c(best), best.pump_pct
         if self.fans is not None:
             self.fans.set_feedforward(best.fan_pct)
             change = best.valve_target_pct - self._valve_target_pct

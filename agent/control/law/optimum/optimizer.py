@@ -163,6 +163,13 @@ class SetpointOptimizer:
         self.best = best = self._keep_last(best)
         return best
 
+    def target_c(self, best: OptimalPoint) -> float:
+        """Return the supply to aim at, °C. If no point is feasible, it is that of the case limit:
+        the model may be wrong, and valve and fans then stay at their limits.
+        """
+        excess_k: float = best.case_c - self.model["case_max_c"]
+        return best.supply_c - (excess_k if excess_k > _ROUNDING_K else 0.0)
+
     def _move_once(
         self, pump_step_pct: float, below_step_k: float, valve_step_pct: float, best: OptimalPoint
     ) -> bool:

@@ -435,6 +435,16 @@ def test_at_part_load_the_supply_leaves_a_reserve_for_a_step_to_the_design_load(
         assert best.supply_c > 40.0, best.supply_c  # in warm air there is no larger reserve
 
 
+def test_a_supply_at_which_the_cases_are_too_warm_is_no_target():
+    """The model can be wrong: the actuators stay at their limits, and the supply can be colder."""
+    optimizer = make_optimizer()
+    best = optimizer.find_optimum(100.0, 46.0, 20.0, 45.0)
+    assert best.case_c > 75.5, best.case_c
+    near(optimizer.target_c(best), best.supply_c - (best.case_c - 75.0), 1e-9)
+    best = optimizer.find_optimum(100.0, 25.0, 20.0, 45.0)
+    eq(optimizer.target_c(best), best.supply_c)
+
+
 def test_adiabatic_cooling_starts_above_its_temperature():
     cooling = CoolingControl(settings(fans=FANS))
     cooling.track(45.0, 70.0, 50.0)
