@@ -304,7 +304,7 @@ class CoolingComponent(Component):
         if self.sensors.outdoor is not None:
             self.sensors.read_optimum(now)
             cooling.optimise(self.readings, now)
-            self._optimise_dp(cooling)
+            self._optimise_dp(cooling, dt)
         else:
             cooling.set_target(self.agent.supply_loop.config.setpoint)
         limits = self._limits
@@ -327,13 +327,11 @@ class CoolingComponent(Component):
             if dew_limit.sensors_disagree:
                 self._conditions.append((HUMIDITY_APART, "", HUMIDITY_APART.text))
 
-    def _optimise_dp(self, cooling: CoolingControl) -> None:
+    def _optimise_dp(self, cooling: CoolingControl, dt: float) -> None:
         """Ramp the dP set-point to that of the optimiser."""
         loop = self.agent.pressure_loop
-        config = loop.config
-        difference = cooling.optimal_dp_kpa(config.setpoint) - loop.setpoint
-        step = max(-0.2, min(difference, 0.2))
-        loop.set_setpoint(loop.setpoint + step)
+        setpoint = loop.config.setpoint
+        loop.set_setpoint(cooling.ramp_dp(loop.setpoint, setpoint, self.readings, dt))
 
     def tick(self, now: int) -> None:
         """Poll running drives between two cycles and start the failover after a trip."""

@@ -186,8 +186,13 @@ class EnergyComponent(Component):
     # Output.
 
     def twelve_months(self) -> "tuple[Account, bool]":
-        """Return (account of the last 12 whole months, True), or (total account, False)."""
+        """Return (account of the last 12 whole months, True), or (total account, False). After a
+        month in which the agent did not run, the stored months are not those of one year.
+        """
         if len(self.months) < MONTHS:
+            return self.total, False
+        numbers = [_month_number(entry.start_us) for entry in self.months + [self.month]]
+        if numbers != list(range(numbers[0], numbers[0] + MONTHS + 1)):
             return self.total, False
         used = [sum([month.used[i] for month in self.months]) for i in range(len(ROLES))]
         return Account(self.months[0].start_us, used), True
@@ -228,6 +233,11 @@ class EnergyComponent(Component):
         figures = [(key + "_milli", value) for key, value in entry.figures(self.metered)]
         head: list[tuple[str, object]] = [("interval", name), ("began_us", entry.start_us)]
         return JsonObject(head + figures + used)  # type: ignore[operator]
+
+
+def _month_number(utc: int) -> int:
+    year, month = civil_from_utc(utc)[:2]
+    return 12 * year + month
 
 
 def _meter_status(meter: MeterInput) -> JsonObject:

@@ -3,6 +3,10 @@
 
 Does not write; the store is opened read-only (`deploy.ops.fleet.store_reader`). The newest values
 of a unit are one reading. The minutes of the last 14 days give the capacity by hour.
+
+A time from the future is no time, as in the relay. A time ahead of this machine by less, as of a
+unit with a fast clock, ages by the monotonic clock from its arrival here, so that a unit that has
+become silent does not look new until this machine has caught up.
 """
 
 import time
@@ -11,7 +15,8 @@ from collections.abc import Callable
 from deploy.errors import DeployError
 from deploy.ops.fleet.store_reader import FleetReader
 from deploy.orchestrate.forecast import HOUR_MS, fall_within
-from deploy.orchestrate.reading import STATES, RowReading, make_reading, power_w
+from deploy.orchestrate.reading import STATES, AgeTracker, RowReading, make_reading, power_w
+from deploy.relay.decode.dating import MAX_AHEAD_MS
 
 HEADROOM, HEAT, STATE = "throttle.HeadroomWatts", "throttle.HeatWatts", "throttle.State"
 _HISTORY_MS = 14 * 24 * HOUR_MS
@@ -42,11 +47,12 @@ class StoreSource:
         self._unit = unit
         self._clock_ms = clock_ms
         self._clock = clock
+        self._age = AgeTracker(clock)
         self._hours: dict[int, float] = {}
         self._read_at: float | None = None
 
     def read(self) -> RowReading | None:
-        """Return the newest reading; None: no store, or nothing of the unit."""
+        """Return the newest reading; None: no store, nothing of the unit, or from the future."""
         try:
             reader = FleetReader(self._path)
         except DeployError:
@@ -62,8 +68,11 @@ class StoreSource:
         values = {row["name"]: (row["t_ms"], row["value"]) for row in rows}
         if HEADROOM not in values or HEAT not in values:
             return None
-        oldest_ms = min(values[HEADROOM][0], values[HEAT][0])
-        age_s = max(0.0, (self._clock_ms() - oldest_ms) / 1000.0)
+        times_ms = (values[HEADROOM][0], values[HEAT][0])
+        if max(times_ms) > self._clock_ms() + MAX_AHEAD_MS:
+            return None
+        shown_age_s = (self._clock_ms() - min(times_ms)) / 1000.0
+        age_s = max(shown_age_s, self._age.age_s(times_ms, abs(shown_age_s)))
         state = power_w(values[STATE][1]) if STATE in values else None
         unit_state = units[0]["state"] if units else ""
         fallen_w = fall_within(self._hours, age_s / 3600.0)

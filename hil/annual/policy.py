@@ -37,9 +37,8 @@ from hil.plant.plant import Plant
 
 _MIN_C = 15.0
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
-_DP_KPA_S = 0.2
-"""Ramp of the dP set-point, kPa/s, as in `agent.control.component`."""
 _COARSE_SHARE = 0.3
+_SATURATED_PCT = 99.0
 
 
 class Policy:
@@ -77,7 +76,8 @@ class Policy:
         supply_c = readings.supply_c
         if supply_c is None:
             supply_c = self.site.limits.supply_max_c
-        self.limit_kw = self._power_cap.step(case_c, supply_c, dt)
+        is_saturated = min(self.valve_pct, self.fan_pct, self.pump_pct) >= _SATURATED_PCT
+        self.limit_kw = self._power_cap.step(case_c, supply_c, dt, is_saturated)
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
         """Update the outputs."""
@@ -168,9 +168,7 @@ class ColdloopPolicy(Policy):
     def _step_pumps(self, readings: ControlReadings, dt: float) -> None:
         """Ramp the dP set-point to that of the optimiser; hold it with the pumps."""
         cooling, config = self.cooling, self.unit.pressure
-        target_kpa = cooling.optimal_dp_kpa(config.setpoint)
-        max_step = _DP_KPA_S * dt
-        self._dp_kpa += min(max(target_kpa - self._dp_kpa, -max_step), max_step)
+        self._dp_kpa = cooling.ramp_dp(self._dp_kpa, config.setpoint, readings, dt)
         if readings.dp_kpa is not None and dt <= 1.0:
             self.pump_pct = cooling.pump_speed.step(self._dp_kpa, readings.dp_kpa, dt)
         elif readings.dp_kpa is not None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from hil.annual.limits import PLATFORMS, PlatformLimits
 from hil.annual.load_profile import YearLoad
+from hil.annual.words import WET_ABOVE_C
 from hil.plant.air.cooler import CoolerParameters, scaled
 from hil.plant.air.weather import Weather
 from hil.plant.facility import Facility, FacilityParameters
@@ -27,8 +28,6 @@ OTHER_FRACTION = 0.01
 """Power of lighting, controls and similar over IT power, from the reference."""
 
 DEW_MARGIN_K = 2.0
-WET_ABOVE_C = 30.0
-"""Outdoor temperature from which the adiabatic cooler is wet, as in the reference."""
 WET_HYSTERESIS_K = 1.0
 
 WATER_KWH_M3 = 10.0

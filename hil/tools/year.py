@@ -13,6 +13,7 @@ from hil.annual.words import (
     PLATFORMS,
     POLICIES,
     SILENT,
+    WET_ABOVE_C,
     WINDOWS_H,
 )
 from hil.tools.arguments import path_argument
@@ -105,7 +106,7 @@ def _add_site_arguments(parser: argparse.ArgumentParser) -> None:
         ("--exchanger-ua", 1.0, "F", "real over design UA of the exchanger (1)"),
         ("--cooler-ua", 1.0, "F", "real over design UA of the cooler (1)"),
         ("--recirculation", 0.0, "K", "warm exhaust air at the cooler, K (0)"),
-        ("--wet-above", 30.0, "C", "thermostat of the pads of an adiabatic cooler (30)"),
+        ("--wet-above", WET_ABOVE_C, "C", "thermostat of the pads of an adiabatic cooler (29)"),
         ("--water-price", 10.0, "KWH", "price of a cubic metre of water, as energy (10)"),
         ("--dropouts", 0.1, "PCT", "part of the minutes in which a sensor drops out (0.1)"),
     )

@@ -12,7 +12,7 @@ import pytest
 
 from agent.core.errors import ConfigError
 from agent.energy.account import ROLES, Account
-from agent.tools.energy.annual import build_report, read_months, render
+from agent.tools.energy.annual import StoredMonths, build_report, read_months, render
 from agent.tools.energy.figures import EnergyFigure, FigureSheet
 from agent.tools.energy.site import EnergySite, GridFactor, Leakage, parse_site
 from protocols.calendar import days_from_civil
@@ -46,6 +46,12 @@ def months(count: int = 12) -> list[Account]:
     return [account(s, it=1000, loop=50, air=100, water=1.2) for s in starts[12 - count :]]
 
 
+def stored(found: list[Account] | None = None, present_us: int = 0) -> StoredMonths:
+    """Return a store on 2026-11-28; `present_us`: start of the account of November."""
+    found = months() if found is None else found
+    return StoredMonths(found, present_us or utc_us(2026, 11), utc_us(2026, 11, 28))
+
+
 def figure(report: dict[str, Any], name: str) -> EnergyFigure:
     return next(EnergyFigure(**f) for f in report["figures"] if f["name"].startswith(name))
 
@@ -53,7 +59,7 @@ def figure(report: dict[str, Any], name: str) -> EnergyFigure:
 def test_figures_of_twelve_months() -> None:
     grid = GridFactor("test", 400.0, {"2026-01": 500.0}, 10.0)
     site = EnergySite("AED", 0.38, 10.0, grid, CLASSES, Leakage(0.04, 60, 0.012, 70, 5, 50))
-    report = build_report((months(), utc_us(2026, 11, 28)), SECTION, site)
+    report = build_report(stored(), SECTION, site)
     assert (report["interval"], report["missing"]) == ("12 months", [])
     assert report["months"][0] == "2025-11"
     assert figure(report, "PUE").value == pytest.approx(1.15)
@@ -94,7 +100,7 @@ def test_the_uncertainty_is_that_of_a_simulation(facility: bool) -> None:
 
 def test_without_a_class_there_is_no_uncertainty() -> None:
     site = EnergySite(classes={"pdu.Energy": 1.0})
-    report = build_report((months(), utc_us(2026, 11, 28)), SECTION, site)
+    report = build_report(stored(), SECTION, site)
     assert figure(report, "IT energy").uncertainty_pct == pytest.approx(200 * 0.01 / 3**0.5)
     assert figure(report, "PUE").uncertainty_pct is None
     assert report["without_class"] == ["crac.Energy", "drive.Energy", "water.Volume"]
@@ -103,27 +109,35 @@ def test_without_a_class_there_is_no_uncertainty() -> None:
 
 
 def test_missing_and_partial_months_are_named() -> None:
-    stored = months()
-    del stored[3]
-    stored[0] = account(utc_us(2025, 11, 5), it=1000)
-    report = build_report((stored, utc_us(2026, 11, 28)), SECTION, EnergySite())
+    found = months()
+    del found[3]
+    found[0] = account(utc_us(2025, 11, 5), it=1000)
+    report = build_report(stored(found), SECTION, EnergySite())
     assert report["interval"] == "interim"
-    assert report["missing"] == ["2025-11", "2026-02"]
-    assert "2025-11, 2026-02" in "\n".join(render(report))
-    old = build_report((months(), utc_us(2027, 3, 1)), SECTION, EnergySite())
+    assert report["missing"] == ["2025-11", "2026-01", "2026-02"]  # January has no end
+    assert "2025-11, 2026-01, 2026-02" in "\n".join(render(report))
+    later = stored()._replace(now_us=utc_us(2027, 3))
+    old = build_report(later, SECTION, EnergySite())
     assert old["missing"] == ["2026-11", "2026-12", "2027-01", "2027-02"]
-    none = build_report(([], 0), SECTION, EnergySite())
+    none = build_report(StoredMonths([], 0, 0), SECTION, EnergySite())
     assert none["figures"] == []
 
 
+def test_a_month_whose_end_the_agent_did_not_see_is_not_whole() -> None:
+    """It stopped in October, and began again on the third of November."""
+    report = build_report(stored(present_us=utc_us(2026, 11, 3)), SECTION, EnergySite())
+    assert report["missing"] == ["2026-10"]
+
+
 def test_the_store_of_the_component_is_read(tmp_path: Path) -> None:
-    day = account(utc_us(2026, 11, 28), it=1)
-    lines = ["ledger 1", day.encode(), day.encode(), day.encode()]
+    day, month = account(utc_us(2026, 11, 28), it=1), account(utc_us(2026, 11), it=1)
+    lines = ["ledger 1", day.encode(), day.encode(), month.encode()]
     lines += ["month " + month.encode() for month in months()]
     path = tmp_path / "ledger.now"
     path.write_text("\n".join([*lines, "meter pdu.Energy 5", "end"]))
-    found, now_us = read_months(path)
-    assert (len(found), now_us) == (12, utc_us(2026, 11, 28))
+    found = read_months(path)
+    assert len(found.months) == 12
+    assert found[1:] == (utc_us(2026, 11), utc_us(2026, 11, 28))
     path.write_text("\n".join(lines))
     with pytest.raises(ConfigError, match="damaged"):
         read_months(path)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from agent.control.law.dew_point import DewPointLimit
     from agent.control.law.fan import FanControl, WetPads
+    from agent.control.law.optimum.dp_ramp import DpRamp
     from agent.control.law.optimum.optimizer import SetpointOptimizer
     from agent.control.law.optimum.peak_load import PeakLoad
 
@@ -118,6 +119,7 @@ class CoolingControl:
         self.valve_pct = self.pump_pct = self.fan_pct = 0.0
         self.optimizer: SetpointOptimizer | None = None
         self.peak_load: PeakLoad | None = None
+        self._dp_ramp: DpRamp | None = None
         self.fans: FanControl | None = None
         self.pads: WetPads | None = None
         self._fan_elapsed_s = 0.0
@@ -140,12 +142,14 @@ class CoolingControl:
             self.fans = FanControl(fans["min_pct"], fans["max_pct"], fans["rate_pct_per_s"])
             self._valve_target_pct: float = fans["middle_pct"]
         if "optimum" in settings:
+            from agent.control.law.optimum.dp_ramp import DpRamp  # noqa: PLC0415 - only with its section
             from agent.control.law.optimum.optimizer import SetpointOptimizer  # noqa: PLC0415 - only with its section
             from agent.control.law.optimum.peak_load import PeakLoad  # noqa: PLC0415
 
             model = settings["optimum"]
             self.optimizer = SetpointOptimizer(model, self.exchanger, model["design_kw"])
             self.peak_load = PeakLoad(int(model["every_s"]) * SECOND)
+            self._dp_ramp = DpRamp(self.optimizer)
 
     def set_target(self, target_c: float) -> None:
         """Set the end value of the set-point ramp, °C."""
@@ -216,6 +220,15 @@ class CoolingControl:
         min_kpa: float = optimizer.model["dp_min_kpa"]
         max_kpa: float = optimizer.model.get("dp_max_kpa", design_kpa)
         return max(min(target_kpa, max_kpa), min_kpa)
+
+    def ramp_dp(self, kpa: float, design_kpa: float, readings: ControlReadings, dt: float) -> float:
+        """Return the dP set-point `dt` seconds after `kpa`, on the way to the optimum, kPa."""
+        ramp, peak_load = self._dp_ramp, self.peak_load
+        target_kpa = self.optimal_dp_kpa(design_kpa)
+        if ramp is None or peak_load is None:
+            return target_kpa
+        load_kw = peak_load.load_kw(readings.load_kw)
+        return ramp.step(kpa, target_kpa, design_kpa, readings.supply_c, load_kw, dt)
 
     def ramp_setpoint(self, now: int, dt: float) -> None:
         """Move the set-point to the target. It is never below the dew-point limit or above
@@ -378,7 +391,7 @@ class CoolingControl:
         if self.min_setpoint_c is not None and self.min_setpoint_c > min_supply_c:
             min_supply_c = self.min_setpoint_c
         best = optimizer.find_optimum(load, air, min_supply_c, supply["high_c"])
-        self.target_c, self.optimal_pump_pct = best.supply_c, best.pump_pct
+        self.target_c, self.optimal_pump_pct = optimizer.target_c(best), best.pump_pct
         if self.fans is not None:
             self.fans.set_feedforward(best.fan_pct)
             change = best.valve_target_pct - self._valve_target_pct

@@ -2,14 +2,15 @@
 """`coldloop ledger annual`: twelve months with cost, water, CO2, leakage and uncertainty.
 
 Does not need the agent: it reads the store of the account (`ledger.port`), which has the last
-twelve whole months. A month that is missing or began late is named, and the figures are interim.
+twelve whole months. A month that is missing, began late or ended early is named, and the figures
+are interim. A month ended early if the next account began late: the agent did not run at its end.
 """
 
 import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.core.errors import ConfigError
 from agent.energy import account as accounts
@@ -22,7 +23,15 @@ from protocols.calendar import civil_from_utc
 EXAMPLE = "coldloop ledger annual --config /etc/coldloop/unit.json --site-file site.toml"
 _CATEGORIES = {1: "1, IT at the UPS output", 2: "2, IT at the PDU outputs", 3: "3, IT at its input"}
 _LATE_US = 60 * 60 * 1_000_000
-"""A month whose account begins later than this after its start is not whole."""
+"""An account that begins later than this after the start of its month has not all of it."""
+
+
+class StoredMonths(NamedTuple):
+    """The months of a store, and the starts of the present month and day, UTC in µs."""
+
+    months: list[Account]
+    present_us: int
+    now_us: int
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -59,35 +68,33 @@ def run(arguments: argparse.Namespace) -> int:
     return int(bool(report["missing"]))
 
 
-def read_months(path: Path) -> tuple[list[Account], int]:
-    """Read the stored months, and the start of the present day in µs. Raises ConfigError."""
+def read_months(path: Path) -> StoredMonths:
+    """Read the stored months. Raises ConfigError."""
     try:
         lines = path.read_text(encoding="ascii").split("\n")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         lines = []
-    day = accounts.decode(lines[2]) if len(lines) > 4 else None
-    if day is None or lines[-1] != "end":
+    day, present = map(accounts.decode, lines[2:4]) if len(lines) > 4 else (None, None)
+    if day is None or present is None or lines[-1] != "end":
         raise ConfigError(f"{path}: damaged, or not an energy account")
     rests = [line.partition(" ")[2] for line in lines[4:-1] if line.startswith("month ")]
     months = [account for account in map(accounts.decode, rests) if account is not None]
-    return months, day.start_us
+    return StoredMonths(months, present.start_us, day.start_us)
 
 
-def build_report(
-    stored: tuple[list[Account], int], section: dict[str, Any], site: EnergySite
-) -> dict[str, Any]:
+def build_report(stored: StoredMonths, section: dict[str, Any], site: EnergySite) -> dict[str, Any]:
     """Return the report: the last twelve calendar months before the present one."""
-    months, now_us = stored
     meters = [(raw["role"], f"{raw['device']}.{raw['point']}") for raw in section["meters"]]
     sheet = FigureSheet(site, meters)
+    ends_us = [*(month.start_us for month in stored.months), stored.present_us][1:]
     complete_months = {
         _name(month.start_us): month
-        for month in months
-        if month.start_us and _is_whole(month.start_us)
+        for month, end_us in zip(stored.months, ends_us, strict=True)
+        if _is_whole(month.start_us, end_us)
     }
-    wanted = _last_names(now_us)
+    wanted = _last_names(stored.now_us)
     reported = [(name, complete_months[name]) for name in wanted if name in complete_months]
     return {
         "category": section.get("category", 1),
@@ -111,9 +118,15 @@ def _name(utc_us: int) -> str:
     return f"{year}-{month:02}"
 
 
-def _is_whole(start_us: int) -> bool:
-    _, _, day, time_us = civil_from_utc(start_us)
-    return day == 1 and time_us < _LATE_US
+def _is_whole(start_us: int, end_us: int) -> bool:
+    """Return whether an account has its whole month; `end_us`: start of the next account."""
+    return _month_begun(end_us) == _month_begun(start_us) + 1 > 1
+
+
+def _month_begun(utc_us: int) -> int:
+    """Return the number of the month that begins at a time; 0: none, or the time is unknown."""
+    year, month, day, time_us = civil_from_utc(utc_us)
+    return 12 * year + month if utc_us and day == 1 and time_us < _LATE_US else 0
 
 
 def _last_names(now_us: int) -> list[str]:

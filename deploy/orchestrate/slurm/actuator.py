@@ -8,8 +8,7 @@ and undoes it. A mark is written before its change and removed after the change 
 jobs and partitions without a mark belong to other people and are never changed back.
 """
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -20,18 +19,18 @@ from deploy.orchestrate.slurm.licences import LicenceReservation
 from deploy.orchestrate.slurm.marks import (
     DOWN_MARK,
     PREFIX,
+    RESUMED,
     SUSPENDED,
-    WEIGHT_MARK,
     down_partitions,
-    first_weight,
     is_drained,
+    is_resumed,
     is_suspended,
+    without_mark,
 )
+from deploy.orchestrate.slurm.weights import NodeWeights
 
 _BLANK = " "
 _UNAVAILABLE = frozenset(("DRAIN", "DOWN", "FAIL", "INVALID_REG", "FUTURE", "POWERED_DOWN"))
-_WEIGHT_STEPS = 4
-_WEIGHT_STEP = 100
 
 
 @dataclass(slots=True)
@@ -59,13 +58,14 @@ class SlurmActuator:
         self._rules = rules
         self._log = log
         self._licences = LicenceReservation(client, settings, rules, log)
+        self._weights = NodeWeights(client)
         self._resumed_at: float | None = None
         self._weighed_at: float | None = None
         self._ours: set[str] = set()
         self._set_down: set[str] = set()
         self._missing: set[str] = set()
         self._jobs: list[SlurmJob] = []
-        self._is_started = False
+        self._is_started = self._has_read_jobs = False
         self._nodes: dict[str, SlurmNode] = {}
         self.report = SlurmReport()
 
@@ -82,7 +82,8 @@ class SlurmActuator:
         for row in rows:
             ours = [nodes[n] for n in row.nodes if n in nodes and is_drained(nodes[n])]
             level = DRAIN if ours else FREE
-            if any(is_suspended(job) and set(job.nodes) & set(row.nodes) for job in jobs):
+            marked = [job for job in jobs if is_suspended(job) or is_resumed(job)]
+            if any(set(job.nodes) & set(row.nodes) for job in marked):
                 level = SUSPEND
             levels[row.name] = DOWN if any(down_partitions(node) for node in ours) else level
         return levels
@@ -111,7 +112,7 @@ class SlurmActuator:
             self._licences.delete()
         nodes = self._client.nodes().values()
         if not settings.weights or rows < 2:
-            self._reset_weights(nodes)
+            self._weights.reset(nodes)
         self._report_unmarked({p for node in nodes for p in down_partitions(node)})
         self._is_started = True
 
@@ -122,25 +123,26 @@ class SlurmActuator:
         )
         nodes = self._client.nodes()
         self._resume_nodes([n for n in nodes.values() if n.reason.startswith(PREFIX)])
-        self._reset_weights(nodes.values())
+        self._weights.reset(nodes.values())
 
     def _undo_jobs(self) -> None:
         for job in self._client.jobs():
             if is_suspended(job):
                 self._resume(job)
+            elif is_resumed(job):
+                self._set_comment(job, without_mark(job.admin_comment))
 
     # Decisions.
 
     def apply(self, decisions: list[RowDecision], now: float) -> None:
-        """Bring Slurm to the decisions. Raises SlurmError; the next call continues."""
+        """Bring Slurm to the decisions. Raises SlurmError; the next call continues.
+
+        If the licences cannot be held, the other levers still act.
+        """
         if not self._is_started:
             self._undo_unused(len(decisions))
-        self._jobs = self._client.jobs() if self._settings.suspend else []
-        if self._settings.licences:
-            if self._licences.was_deleted():
-                self._ours = set()
-            self._licences.hold(decisions, self._jobs, now)
-            self.report.held = self._licences.held
+        self._read_jobs()
+        failure = self._hold_licences(decisions, now)
         calls = self._client.changes
         self._nodes = self._client.nodes()
         if any(decision.level < DOWN for decision in decisions):
@@ -160,6 +162,22 @@ class SlurmActuator:
         self.report.down = sorted(
             {p for node in self._nodes.values() for p in down_partitions(node)}
         )
+        if failure is not None:
+            raise failure
+
+    def _hold_licences(self, decisions: list[RowDecision], now: float) -> SlurmError | None:
+        """Hold licences; return the error of it."""
+        if not self._settings.licences:
+            return None
+        try:
+            if self._licences.was_deleted():
+                self._ours = set()
+            self._licences.hold(decisions, self._jobs, now)
+        except SlurmError as error:
+            return error
+        finally:
+            self.report.held = self._licences.held
+        return None
 
     # Drain.
 
@@ -270,6 +288,20 @@ class SlurmActuator:
             self._jobs = self._client.jobs()
         self.report.suspended = [job.number for job in self._jobs if is_suspended(job)]
 
+    def _read_jobs(self) -> None:
+        """Read the jobs. One that runs with the mark of a suspension was resumed by a person, who
+        has the last word: it gets another mark, and a later suspension is not ours. At the start it
+        is one whose suspension was interrupted.
+        """
+        self._jobs = self._client.jobs() if self._settings.suspend else []
+        running = [job for job in self._jobs if is_suspended(job) and "RUNNING" in job.states]
+        for job in running:
+            rest = without_mark(job.admin_comment)
+            self._set_comment(job, f"{RESUMED} {rest}".strip() if self._has_read_jobs else rest)
+        if running:
+            self._jobs = self._client.jobs()
+        self._has_read_jobs = True
+
     def _is_due(self, now: float) -> bool:
         return self._resumed_at is None or now - self._resumed_at >= self._rules.change_s
 
@@ -280,20 +312,22 @@ class SlurmActuator:
             for job in jobs
             if "RUNNING" in job.states
             and job.partition in self._settings.suspend
-            and not is_suspended(job)  # a person has resumed it
+            and not is_resumed(job)  # a person has the last word
         ]
         if not running or not (decision.is_new or self._is_due(now)):
             return
         licence = decision.row.licence
         job = max(running, key=lambda job: (job.licences.get(licence, 0), job.start_s, job.number))
-        mark = f"{SUSPENDED} {job.admin_comment}".strip()
-        self._client.control("update", f"jobid={job.number}", f"admincomment={mark}")
+        self._set_comment(job, f"{SUSPENDED} {job.admin_comment}".strip())
         self._client.control("suspend", str(job.number))
         self._resumed_at = now
         self._log(f"slurm: job {job.number} suspended: {decision.reason}")
 
     def _resume_one(self, decision: RowDecision, jobs: list[SlurmJob], now: float) -> None:
         """Resume the oldest suspended job for which the headroom is sufficient."""
+        for job in jobs:
+            if is_resumed(job):
+                self._set_comment(job, without_mark(job.admin_comment))
         waiting = sorted((job for job in jobs if is_suspended(job)), key=lambda job: job.start_s)
         if not waiting or not self._is_due(now):
             return
@@ -309,36 +343,16 @@ class SlurmActuator:
         if "SUSPENDED" in job.states:
             self._client.control("resume", str(job.number))
             self._log(f"slurm: job {job.number} resumed")
-        comment = job.admin_comment.removeprefix(SUSPENDED).strip()
+        self._set_comment(job, without_mark(job.admin_comment))
+
+    def _set_comment(self, job: SlurmJob, comment: str) -> None:
         self._client.control("update", f"jobid={job.number}", f"admincomment={comment}")
 
     # Weights.
 
     def _weigh(self, decisions: list[RowDecision], now: float) -> None:
-        """Give rows with less headroom a larger weight, in steps of a quarter of the rating."""
+        """Give rows with less headroom a larger weight."""
         if self._weighed_at is not None and now - self._weighed_at < self._rules.change_s:
             return
-        nodes = self._nodes
-        for decision in decisions:
-            part = decision.headroom_w / (1000.0 * decision.row.rated_kw)
-            step = _WEIGHT_STEPS - min(_WEIGHT_STEPS, max(0, math.floor(part * _WEIGHT_STEPS)))
-            for node in (nodes[name] for name in decision.row.nodes if name in nodes):
-                first = first_weight(node)
-                wanted = (node.weight if first is None else first) + step * _WEIGHT_STEP
-                if wanted != node.weight:
-                    self._weighed_at = now
-                    self._set_weight(node, wanted)
-
-    def _set_weight(self, node: SlurmNode, weight: int) -> None:
-        if first_weight(node) is None:
-            comment = f"{WEIGHT_MARK}{node.weight} {node.comment}".strip()
-            self._client.control("update", f"nodename={node.name}", f"comment={comment}")
-        self._client.control("update", f"nodename={node.name}", f"weight={weight}")
-
-    def _reset_weights(self, nodes: Iterable[SlurmNode]) -> None:
-        for node in nodes:
-            first = first_weight(node)
-            if first is not None:
-                rest = node.comment.partition(" ")[2]
-                self._client.control("update", f"nodename={node.name}", f"weight={first}")
-                self._client.control("update", f"nodename={node.name}", f"comment={rest}")
+        if self._weights.weigh(decisions, self._nodes):
+            self._weighed_at = now

@@ -51,11 +51,20 @@ class SlurmJob:
 
 @dataclass(frozen=True, slots=True)
 class SlurmLicence:
-    """A licence: total, used by jobs."""
+    """A licence: total, used by jobs, held by all reservations."""
 
     name: str
     total: int
     used: int
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmReservation:
+    """A reservation: its licences; whether it has nodes, or is for licences only."""
+
+    licences: dict[str, int]
+    has_nodes: bool
 
 
 class SlurmClient:
@@ -134,8 +143,8 @@ class SlurmClient:
         found = self._show(("scontrol", "show", "licenses"), "licenses", _parse_licence)
         return {licence.name: licence for licence in found}
 
-    def reservations(self) -> dict[str, dict[str, int]]:
-        """Return the licences that each reservation holds, by its name."""
+    def reservations(self) -> dict[str, SlurmReservation]:
+        """Return all reservations by their names."""
         words = ("scontrol", "show", "reservation")
         return dict(self._show(words, "reservations", _parse_reservation))
 
@@ -170,11 +179,14 @@ def _parse_job(entry: Any) -> tuple[SlurmJob, str]:
 
 def _parse_licence(entry: Any) -> SlurmLicence:
     name = _text(entry["LicenseName"], is_needed=True)
-    return SlurmLicence(name, _count(entry["Total"]), _count(entry["Used"]))
+    counts = (_count(entry["Total"]), _count(entry["Used"]), _count(entry.get("Reserved")))
+    return SlurmLicence(name, *counts)
 
 
-def _parse_reservation(entry: Any) -> tuple[str, dict[str, int]]:
-    return _text(entry["name"], is_needed=True), parse_licences(_text(entry.get("licenses")))
+def _parse_reservation(entry: Any) -> tuple[str, SlurmReservation]:
+    has_nodes = _text(entry.get("node_list")) != "" or _count(entry.get("node_count")) > 0
+    licences = parse_licences(_text(entry.get("licenses")))
+    return _text(entry["name"], is_needed=True), SlurmReservation(licences, has_nodes)
 
 
 def _parse_partition(entry: Any) -> tuple[str, str]:

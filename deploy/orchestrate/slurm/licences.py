@@ -2,7 +2,9 @@
 """The reservation in Slurm that holds the licences for which the row has no heat headroom.
 
 Does not decide a level; see `deploy.orchestrate.rules`. A licence is 1 kW of heat. The reservation
-ends by itself after `reservation_min` and is renewed each half of that.
+ends by itself after `reservation_min` and is renewed each half of that. One of the same name that
+has nodes is of another person: it is never changed. Licences that other reservations hold are not
+free, and are not held a second time: Slurm would refuse it.
 """
 
 import math
@@ -10,7 +12,7 @@ from collections.abc import Callable
 
 from deploy.orchestrate.rules import DRAIN, RowDecision
 from deploy.orchestrate.settings import RuleSettings, SlurmSettings
-from deploy.orchestrate.slurm.client import SlurmClient, SlurmJob
+from deploy.orchestrate.slurm.client import SlurmClient, SlurmError, SlurmJob, SlurmLicence
 from deploy.orchestrate.slurm.marks import is_suspended
 
 _RELEASE_STEP = 3
@@ -44,13 +46,21 @@ class LicenceReservation:
 
     def delete(self) -> None:
         """Delete the reservation, if there is one. Raises SlurmError."""
-        if self._settings.reservation in self._client.reservations():
+        found = self._client.reservations().get(self._settings.reservation)
+        if found is not None and not found.has_nodes:
             self._client.control("delete", f"reservationname={self._settings.reservation}")
             self._log(f"slurm: reservation {self._settings.reservation} deleted")
 
     def was_deleted(self) -> bool:
-        """Read the reservation; return whether another process has undone all."""
-        self._present = self._client.reservations().get(self._settings.reservation, {})
+        """Read the reservation; return whether another process has undone all. Raises SlurmError:
+        the name is taken.
+        """
+        name = self._settings.reservation
+        found = self._client.reservations().get(name)
+        if found is not None and found.has_nodes:
+            self.held = {}
+            raise SlurmError(f"reservation {name} has nodes, so it is not of coldloop: rename it")
+        self._present = {} if found is None else found.licences
         return bool(self.held) and not self._present
 
     def hold(self, decisions: list[RowDecision], jobs: list[SlurmJob], now: float) -> None:
@@ -65,17 +75,22 @@ class LicenceReservation:
             rows = [decision for decision in decisions if decision.row.licence == name]
             licence = present[name]
             waiting = sum(job.licences.get(name, 0) for job in jobs if is_suspended(job))
+            ours = licence.total - self._of_others(licence)
             free = min(
                 free_kw(rows, licence.used, self._rules.reserve_pct, waiting),
-                licence.total - licence.used,
+                ours - licence.used,
             )
             free = self._limit_release(name, free, now)
             # Without free licences all are held, so that the end of a job starts no other one.
-            count = licence.total - licence.used - free if free > 0 else licence.total
+            count = ours - licence.used - free if free > 0 else ours
             if count > 0:
                 wanted[name] = count
         self._reserve(wanted, self._present, now)
         self.held = wanted
+
+    def _of_others(self, licence: SlurmLicence) -> int:
+        """Return the licences that reservations of other people hold."""
+        return max(0, licence.reserved - self._present.get(licence.name, 0))
 
     def _limit_release(self, name: str, free: int, now: float) -> int:
         """Return the free licences: fewer immediately, more at most once in `change_s`."""

@@ -19,6 +19,8 @@ MEAN, PEAK = "throttle.LoadMeanWatts", "throttle.LoadPeakWatts"
 _INTERVALS_MS = tuple(1000 * s for s in (10, 15, 20, 30, 60, 300, 600, 900, 1800, 3600))
 _LEAST_SAMPLES = 5
 _DERATED_PCT = 99.5
+_LONGEST_STEP = 1.1
+"""Longest step between two changes of the values, over the longest interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,9 @@ def missing_profiles(rows: list[list[Any]]) -> list[tuple[str, str]]:
             reason = f"no values of {MEAN} with UTC"
         elif len(values) == 1:
             reason = "there is only one value"
+        elif len(set(values)) > 1:
+            reason = "the values change less than once an hour, so the length of the intervals "
+            reason += "is not known"
         else:
             reason = (
                 f"all {len(values)} values are equal ({values[0] / 1000:.2f} kW), so the length "
@@ -120,7 +125,7 @@ def missing_profiles(rows: list[list[Any]]) -> list[tuple[str, str]]:
 
 
 def _profile(unit: str, means: dict[int, float], peaks: dict[int, float]) -> LoadProfile | None:
-    """Return the profile; None: fewer than two intervals.
+    """Return the profile; None: fewer than two intervals, or their length is not known.
 
     A row shows the last complete interval, so an interval begins two lengths before the end of the
     one in which it is shown. Intervals with equal values are seen by their rows.
@@ -134,6 +139,8 @@ def _profile(unit: str, means: dict[int, float], peaks: dict[int, float]) -> Loa
     if not changes:
         return None
     steps = [b - a for a, b in itertools.pairwise(changes)] or [changes[0] - times[0]]
+    if min(steps) > _LONGEST_STEP * max(_INTERVALS_MS):
+        return None  # the values change less often than any interval ends
     interval_ms = min(_INTERVALS_MS, key=lambda length: abs(length - min(steps)))
     shown: dict[int, tuple[float, float]] = {}
     for at in times:

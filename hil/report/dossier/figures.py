@@ -24,6 +24,10 @@ _LEAST = {"pue_milli": 1000, "loop_pue_milli": 1000, "erf_milli": 0, "wue_milli"
 _HIGHEST = {"erf_milli": 1000}
 _ANNUAL_RANGE = {"PUE": (1.0, _MOST), "ERF": (0.0, 1.0)}
 """Figure: its lowest and highest value."""
+METERED = ("IT energy", "all energy", "PUE", "water", "WUE", "ERF")
+"""Figures of `coldloop ledger annual` that meters alone give. The leakage is an estimate by a
+model; cost and CO2 need prices and factors.
+"""
 _VERDICT_OK = "ok"
 
 

@@ -14,11 +14,11 @@ from hil.record import trust_store
 from hil.record.provenance import describe_run_verdict
 from hil.report.dossier.clauses import NOT_COVERED, devices_text, map_clauses
 from hil.report.dossier.derating import derating, load_profiles, missing_profiles
-from hil.report.dossier.figures import footprint_figures, has_coexistence, is_year
+from hil.report.dossier.figures import METERED, footprint_figures, has_coexistence, is_year
 from hil.report.dossier.identity import check_identity, name_unit
 from hil.report.dossier.inputs import DossierInput, SuppliedEvidence
 
-NOT_MEASURED = "not measured"
+NOT_MEASURED, NOT_KNOWN = "not measured", "not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,9 @@ def _load_profile(inputs: Sequence[DossierInput]) -> Section:
             head = ("hour UTC", "intervals", "mean kW", "lowest mean kW", "peak kW")
             tables.append(Table(f"{profile.unit} in {entry.name}", head, rows))
             notes.append(
-                f"{profile.unit}: {profile.intervals} intervals of {profile.interval_s} s, aligned "
-                f"to UTC, from {_utc(profile.first_ms)} to {_utc(profile.last_ms)}; "
+                f"{profile.unit}: {profile.intervals} intervals of {profile.interval_s} s (by the "
+                "changes of the values), aligned to UTC, "
+                f"from {_utc(profile.first_ms)} to {_utc(profile.last_ms)}; "
                 f"{profile.missing_count} are missing{_first(profile.missing)}."
             )
         notes += [
@@ -220,14 +221,25 @@ def _pue(inputs: Sequence[DossierInput]) -> Section:
     for entry in _of(inputs, "annual"):
         content = entry.content
         values = tuple(
-            (f["name"], _text(f["value"]), f["unit"], _text(f["uncertainty_pct"]))
+            (f["name"], _rounded(f["value"]), f["unit"], _rounded(f["uncertainty_pct"], NOT_KNOWN))
             for f in content["figures"]
+            if f["name"] in METERED
         )
+        notes += [
+            f"{entry.name}: {f['name']} is not here: no meter shows it, it is calculated with "
+            "values of the site file."
+            for f in content["figures"]
+            if f["name"] not in METERED and f["value"] is not None
+        ]
         columns = ("figure", "value", "unit", "expanded uncertainty % (k = 2)")
         tables.append(Table(f"{entry.name}, {content['interval']}", columns, values))
         missing = ", ".join(content["missing"]) or "none"
         notes.append(f"{entry.name}: category {content['category']}; missing months: {missing}.")
     return Section("PUE protocol", tuple(notes) or (NOT_MEASURED,), tuple(tables))
+
+
+def _rounded(value: float | None, absent: str = NOT_MEASURED) -> str:
+    return absent if value is None else f"{value:.6g}"
 
 
 def _milli(value: int | None) -> str:

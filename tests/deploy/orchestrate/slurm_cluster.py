@@ -151,3 +151,12 @@ class SlurmCluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+
+
+def wait_for(is_true: Callable[[], object], cluster: SlurmCluster, timeout_s: float = 30) -> None:
+    """Wait until `is_true`; raises TimeoutError."""
+    end = time.monotonic() + timeout_s
+    while not is_true():
+        if time.monotonic() > end:
+            raise TimeoutError(cluster.run("sinfo", "-R") + cluster.run("squeue"))
+        time.sleep(0.05)

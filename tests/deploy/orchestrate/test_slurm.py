@@ -5,7 +5,6 @@ The short form of `benchmarks.orchestrate.job_trace`. The times of the rules are
 """
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -23,7 +22,7 @@ from deploy.orchestrate.rules import DOWN, DRAIN, FREE, SUSPEND, RowDecision
 from deploy.orchestrate.settings import RowSettings, RuleSettings, SlurmSettings
 from deploy.orchestrate.slurm.actuator import SlurmActuator
 from deploy.orchestrate.slurm.client import SlurmClient
-from tests.deploy.orchestrate.slurm_cluster import SlurmCluster
+from tests.deploy.orchestrate.slurm_cluster import SlurmCluster, wait_for
 from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
@@ -53,36 +52,7 @@ partition_down = ["batch"]
 """
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[SlurmCluster]:
-    require_program("munged")
-    require_program("slurmctld")
-    require_program("slurmd")
-    if os.geteuid() != 0:
-        pytest.skip("slurmd starts jobs only as root")
-    folder = Path(tempfile.mkdtemp(prefix="slurm"))
-    made = SlurmCluster(folder)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(autouse=True)
-def _clean(cluster: SlurmCluster) -> Iterator[None]:
-    yield
-    cluster.run("scancel", "--user=root")
-    wait_for(lambda: not cluster.jobs("R,PD,S,CG"), cluster)
-
-
-def wait_for(is_true: Callable[[], object], cluster: SlurmCluster, timeout_s: float = 30) -> None:
-    end = time.monotonic() + timeout_s
-    while not is_true():
-        if time.monotonic() > end:
-            pytest.fail(cluster.run("sinfo", "-R") + cluster.run("squeue"))
-        time.sleep(0.05)
+pytestmark = pytest.mark.usefixtures("clean_cluster")
 
 
 def decide(level: int, headroom_kw: float, heat_kw: float = 10.0, new: bool = False) -> RowDecision:

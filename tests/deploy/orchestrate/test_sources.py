@@ -180,6 +180,32 @@ def test_the_store_gives_reading_and_history(tmp_path: Path) -> None:
     assert StoreSource(str(tmp_path / "none"), "s/u").read() is None
 
 
+def test_a_time_ahead_of_this_machine_does_not_stay_new(tmp_path: Path) -> None:
+    now_ms, clock = 500_000 * HOUR_MS, [100.0]
+    path = tmp_path / "fleet"
+    make_store(path, {}, now_ms + 305_000)  # the values are 300 s ahead
+    wall_ms = [now_ms]
+    source = StoreSource(str(path), "s/u", lambda: wall_ms[0], lambda: clock[0])
+
+    def age_s(pass_s: float) -> float | None:
+        clock[0] += pass_s
+        wall_ms[0] += int(1000 * pass_s)
+        found = source.read()
+        return None if found is None else found.age_s
+
+    assert age_s(0.0) == 300.0  # at the start it may have been silent for as long as that
+    assert age_s(10.0) == 310.0
+    db = open_store(str(path))
+    db.execute("UPDATE latest SET t_ms=t_ms+10000")
+    assert age_s(0.0) == 0.0
+    assert age_s(250.0) == 250.0  # silent: it ages, and is still ahead
+    db.execute("UPDATE latest SET t_ms=? WHERE signal=2", (wall_ms[0] + 600_001,))
+    assert age_s(0.0) is None
+    db.execute("UPDATE latest SET t_ms=?", (wall_ms[0] - 400_000,))
+    assert age_s(0.0) == 400.0  # late values of a slow link are old at their arrival
+    db.close()
+
+
 def test_a_daily_course_is_learnt_and_its_limits_contain_the_truth() -> None:
     chance = random.Random(5)
     truth = {h: daily(h) + chance.gauss(0, 2000) for h in range(24 * 20)}

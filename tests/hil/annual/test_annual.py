@@ -183,7 +183,19 @@ def test_power_cap_releases_outputs_without_oscillation() -> None:
     account = AnnualRun(site, make_policy("coldloop", site)).run(24, 6080)
     assert account.shed_s > 10 * 3600
     assert account.travel_pct < 1500
-    assert account.max_case_c < 76.0  # the cap acts from 74.85, not from 74.7
+    assert account.max_case_c < 75.05  # without a fixed target of the supply it was 78.1
+
+
+def test_power_cap_acts_on_a_case_that_rises_fast_and_without_a_reserve() -> None:
+    cap = PowerCap(1000.0, 75.0, 45.0)
+    assert cap.step(74.0, 40.0, 1.0) is None
+    assert cap.step(74.4, 40.0, 1.0) is None  # 74.8 expected
+    fast_kw = cap.step(74.9, 40.0, 1.0)  # 75.4 expected
+    assert fast_kw == pytest.approx(1000.0 * (1.0 - 0.6 * 0.4))
+    assert cap.step(90.0, 40.0, 1.0) == pytest.approx(100.0)
+    slow, saturated = PowerCap(1000.0, 75.0, 45.0), PowerCap(1000.0, 75.0, 45.0)
+    assert [slow.step(74.95, 40.0, 1.0) for _ in range(20)][-1] is None
+    assert saturated.step(74.95, 40.0, 1.0, is_saturated=True) == pytest.approx(998.8, abs=0.3)
 
 
 def test_search_finds_minimum_load_reduction() -> None:
@@ -471,8 +483,8 @@ def test_platforms_raise_flow_and_cost() -> None:
 
 def test_the_thermostat_of_the_pads_is_in_the_intake_of_the_cooler() -> None:
     warm = AnnualSite(load_weather("dubai"), "adiabatic", deviations=Deviations(1.0, 1.0, 3.0))
-    assert [warm.is_wet(dry_c) for dry_c in (26.5, 27.5)] == [False, True]
-    assert not make_site().is_wet(27.5)
+    assert [warm.is_wet(dry_c) for dry_c in (25.5, 26.5)] == [False, True]
+    assert not make_site().is_wet(26.5)
 
 
 @pytest.mark.parametrize("policy", [*(p for p in words.POLICIES if p != "optimum")])

@@ -49,6 +49,16 @@ def test_the_bound_has_the_load_of_each_minute() -> None:
     assert work_j == pytest.approx(demand_j * 0.96, rel=0.004)
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.7, 0.95), (0.82, 1.0), (0.9, 1.0), (0.3, 1.0)])
+def test_a_step_of_the_load_leaves_the_cases_cool(before: float, after: float) -> None:
+    site = make_site("steps")
+    object.__setattr__(site.load, "_starts", [0, 3600 * (SUMMER + 2)])
+    object.__setattr__(site.load, "_levels", [before, after])
+    account = AnnualRun(site, make_policy("coldloop", site)).run(3, SUMMER)
+    assert account.max_case_c < 75.0
+    assert account.not_served_j == 0.0
+
+
 def test_without_a_flow_sensor_the_fans_use_the_data_sheet_of_the_pumps() -> None:
     """In winter the flow is 60 % of the design flow: at that of the table they ran at 100 %."""
     site = make_site()

@@ -17,7 +17,7 @@ from hil.report.dossier.clauses import NOT_COVERED
 from hil.report.dossier.derating import MEAN, PEAK, derating, load_profiles
 from hil.report.dossier.inputs import read_evidence, read_input
 from hil.report.dossier.page import format_page
-from hil.report.dossier.sections import NOT_MEASURED, Section, build_sections
+from hil.report.dossier.sections import NOT_KNOWN, NOT_MEASURED, Section, build_sections
 from hil.run.recorded import record_virtual
 from hil.scenario.loader import find
 
@@ -87,14 +87,18 @@ def test_without_measurements_each_section_says_so(record: Path, tmp_path: Path)
 def test_the_annual_account_has_its_uncertainty(tmp_path: Path) -> None:
     figures = [{"name": "PUE", "unit": "1", "value": 1.15, "uncertainty_pct": 0.3}]
     figures.append({"name": "ERF", "unit": "1", "value": None, "uncertainty_pct": None})
+    leakage = {"name": "leakage, in the IT energy", "unit": "kWh", "value": 45099.874063}
+    figures.append({**leakage, "uncertainty_pct": 50.4})
     content = {"category": 2, "interval": "interim", "missing": ["2026-02"], "by_month": {}}
     annual = read_input(write(tmp_path / "annual.json", {**content, "figures": figures}))
     sections = build_sections([annual], [])
     assert cells(sections, "PUE protocol") == [
         ("PUE", "1.15", "1", "0.3"),
-        ("ERF", NOT_MEASURED, "1", NOT_MEASURED),
+        ("ERF", NOT_MEASURED, "1", NOT_KNOWN),
     ]
-    assert "missing months: 2026-02" in next(s for s in sections if "PUE" in s.title).notes[0]
+    notes = next(s for s in sections if "PUE" in s.title).notes
+    assert "leakage, in the IT energy is not here" in notes[0]  # a model, no measurement
+    assert "missing months: 2026-02" in notes[1]
     rows = {row[0]: row[2] for row in cells(sections, "Clauses")}
     assert rows["ISO/IEC 30134-2"] == "annual.json, interim value"
     assert rows["ISO/IEC 30134-9"] == NOT_COVERED

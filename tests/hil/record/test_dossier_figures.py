@@ -204,6 +204,17 @@ def test_a_load_of_equal_values_has_a_reason(tmp_path: Path) -> None:
     assert any("s/still" in note and "equal" in note for note in section.notes)
 
 
+def test_a_load_that_rarely_changes_has_no_length_of_intervals(tmp_path: Path) -> None:
+    text = "unit,time,signal,value\n" + "".join(
+        f"s/u,2026-11-28T{i // 4:02}:{i % 4 * 15:02}:00Z,throttle.LoadMeanWatts,{5000 + i // 24}\n"
+        for i in range(96)
+    )
+    (tmp_path / "a.csv").write_text(text)
+    section = build_sections([read_input(tmp_path / "a.csv")], [])[2]
+    assert section.tables == ()
+    assert "less than once an hour" in section.notes[1]
+
+
 @pytest.mark.parametrize(
     "address",
     [

@@ -52,6 +52,10 @@ keep the supply.
 """
 _VALVE_NEIGHBOURS = ((0, 1), (0, -1), (1, 1), (-1, -1))
 """The same for the pump speed and the valve."""
+_STEP_REACH_PCT, _STEP_LEAKAGE = 10.0, 101 / 100
+"""Pump speed that drives of 2 % a second gain before the cases follow a step of the load; the
+design load with the leakage of warm chips. From 10 % no step exceeds the limit, from 15 % one does.
+"""
 _INFEASIBLE_W = 1e30
 _PENALTY_W = 1e7
 """Least addition to the power of a point beyond a limit."""
@@ -109,6 +113,7 @@ class SetpointOptimizer:
         self._density = self._density_root = 1.0
         self._supply_limits = (0.0, 0.0)
         self._least_below_k = 0.0
+        self._step_table: list[float] = []
         self._load_w = self._water_w = self._pads_k = 0.0
         self._leakage_w_k: float = 10.0 * design_kw * model["leak_pct_k"]
 
@@ -158,13 +163,21 @@ class SetpointOptimizer:
         self.best = best = self._keep_last(best)
         return best
 
+    def target_c(self, best: OptimalPoint) -> float:
+        """Return the supply to aim at, °C. If no point is feasible, it is that of the case limit:
+        the model may be wrong, and valve and fans then stay at their limits.
+        """
+        excess_k: float = best.case_c - self.model["case_max_c"]
+        return best.supply_c - (excess_k if excess_k > _ROUNDING_K else 0.0)
+
     def _move_once(
         self, pump_step_pct: float, below_step_k: float, valve_step_pct: float, best: OptimalPoint
     ) -> bool:
         """Evaluate the neighbours of the best point. Return whether one of them is cheaper."""
         before_w, valve_pct = best.power_w, best.valve_target_pct
         n = best.pump_pct
-        below_k = self._highest_supply_c(self._case_k(self.flow_lpm(n))) - best.supply_c
+        case_k = self._case_k(self.flow_lpm(n), self._load_w)
+        below_k = self._highest_supply_c(case_k, n) - best.supply_c
         self._set_side(valve_pct)
         for pump_steps, below_steps in _NEIGHBOURS:
             self._evaluate_below(
@@ -179,11 +192,35 @@ class SetpointOptimizer:
                     self._evaluate_below(n + pump_steps * pump_step_pct, below_k, best)
         return best.power_w < before_w
 
-    def _highest_supply_c(self, case_k: float) -> float:
-        """Return the highest supply within the limits of supply and case, °C."""
+    def _highest_supply_c(self, case_k: float, pump_pct: float) -> float:
+        """Return the highest supply within the limits of supply and case, °C. At part load it
+        leaves the reserve for a step to the design load, too.
+        """
         high: float = self._supply_limits[1]
         highest_c: float = self.model["case_max_c"] - case_k
+        if self._load_w < 1000.0 * self.design_kw:
+            step_c = self._step_supply_c(pump_pct)
+            highest_c = step_c if step_c < highest_c else highest_c
         return high if highest_c > high else highest_c
+
+    def _step_supply_c(self, pump_pct: float) -> float:
+        """Return the highest supply from which the pumps catch a step to the design load, °C.
+
+        It is linear between `_SPEEDS` pump speeds: always a little too low.
+        """
+        table = self._step_table
+        if not table:
+            low = self.model["pump_min_pct"]
+            for i in range(_SPEEDS):
+                pct = low + i * (100.0 - low) / (_SPEEDS - 1) + _STEP_REACH_PCT
+                flow = self.flow_lpm(pct if pct < 100.0 else 100.0)
+                case_k = self._case_k(flow, _STEP_LEAKAGE * 1000.0 * self.design_kw)
+                table.append(self.model["case_max_c"] - case_k)
+        position = self._pump_share(pump_pct) * (_SPEEDS - 1)
+        i = int(position)
+        if i >= _SPEEDS - 1:
+            return table[-1]
+        return table[i] + (position - i) * (table[i + 1] - table[i])
 
     def _evaluate_below(self, pump_pct: float, below_k: float, best: OptimalPoint) -> None:
         """Evaluate the supply `below_k` below the highest at this pump speed, within the limits."""
@@ -193,8 +230,8 @@ class SetpointOptimizer:
         if not self.model["pump_min_pct"] <= pump_pct <= 100.0:
             return
         flow = self.flow_lpm(pump_pct)
-        case_k = self._case_k(flow)
-        supply_c = self._highest_supply_c(case_k) - below_k
+        case_k = self._case_k(flow, self._load_w)
+        supply_c = self._highest_supply_c(case_k, pump_pct) - below_k
         supply_c = low if supply_c < low else high if supply_c > high else supply_c
         self._evaluate(pump_pct, flow, case_k, supply_c, best)
 
@@ -220,7 +257,7 @@ class SetpointOptimizer:
         low, high = self._supply_limits
         if self.model["pump_min_pct"] <= pump_pct <= 100.0 and low <= supply_c <= high:
             flow = self.flow_lpm(pump_pct)
-            self._evaluate(pump_pct, flow, self._case_k(flow), supply_c, best)
+            self._evaluate(pump_pct, flow, self._case_k(flow, self._load_w), supply_c, best)
 
     def _set_side(self, valve_pct: float) -> None:
         self._side = self._side_at(valve_pct)
@@ -267,14 +304,19 @@ class SetpointOptimizer:
             best.power_w, best.supply_c, best.pump_pct = power_w, supply_c, pump_pct
             best.fan_pct, best.case_c, best.valve_target_pct = fan, case_c, side.valve_pct
 
-    def _case_k(self, flow: float) -> float:
+    def case_excess_k(self, supply_c: float, load_kw: float, flow: float) -> float:
+        """Return by how much the cases will exceed their limit at a supply, load and flow, K."""
+        limit_c: float = self.model["case_max_c"]
+        return supply_c + self._case_k(flow, 1000.0 * load_kw) - limit_c
+
+    def _case_k(self, flow: float, load_w: float) -> float:
         """Return case temperature minus supply temperature at a secondary flow, K."""
         model, c = self.model, self.exchanger.tcs_capacity(flow)
         r = model["plate_r0_k_kw"] + model["plate_r1_k_kw"] * pow_det(
             flow / self.exchanger.design_lpm, -7 / 10
         )
         conductance = 1000.0 * self.design_kw / r
-        return self._load_w / (c * (1.0 - exp(-conductance / c)))
+        return load_w / (c * (1.0 - exp(-conductance / c)))
 
     def _fan_w(self, fan: float) -> float:
         """Return the electric power of the fans at a speed of 0 to 1, W."""

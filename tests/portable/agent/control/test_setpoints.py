@@ -138,14 +138,14 @@ def test_a_change_between_two_cycles_leaves_the_setpoint_in_force():
 
 
 def test_a_change_leaves_the_pressure_of_the_optimiser_in_force():
-    """It moves by 0.2 kPa each cycle to that of the optimiser, which the change may have moved."""
+    """It rises by 0.2 kPa each cycle to that of the optimiser, which the change may have moved."""
     model = {key: value for key, value in OPTIMUM.items() if key != "every_s"}
     rig = make_rig(optimum=dict(model, air="room2", every_s=60), low_c=25, high_c=34, dew=True)
     rig.set(ROOM2, 0, 3000)
     rig.run(200)
     loop = rig.agent.pressure_loop
     in_force_kpa = loop.setpoint
-    assert 50.0 < in_force_kpa < 75.0, in_force_kpa
+    assert 20.0 < in_force_kpa < 75.0, in_force_kpa
     for changes in (((DP_RATE, 7),), ((DP_SETPOINT, 110),)):
         change(rig, *changes)
         eq(loop.setpoint, in_force_kpa)

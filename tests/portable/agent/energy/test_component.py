@@ -19,6 +19,7 @@ from agent.energy.account import (
 from agent.energy.counter import MeterReader
 from drivers.device.device import Reading
 from drivers.device.profile import DeviceProfile
+from protocols.calendar import days_from_civil
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import CDU, AgentRig, config, profiles
 from tests.portable.support.check import eq, raises
@@ -229,9 +230,13 @@ def test_day_month_and_year_intervals():
     eq(part.twelve_months()[1], False)
     part._roll_intervals(day, rig.now)  # an earlier date starts no interval
     eq(len(part.months), 1)
-    part.months = [Account(i + 1, [i + 1] + [0] * 7) for i in range(12)]
+    starts = [days_from_civil(2026, i + 1, 1) * 24 * HOUR + SECOND for i in range(12)]
+    part.months = [Account(start, [i + 1] + [0] * 7) for i, start in enumerate(starts)]
     year, whole = part.twelve_months()
-    eq((year.used[IT], year.start_us, whole), (78, 1, True))
+    eq((year.used[IT], year.start_us, whole), (78, starts[0], True))
+    part.months = [Account(starts[0] - 24 * HOUR)] + part.months[:3] + part.months[4:]
+    eq(len(part.months), 12)
+    eq(part.twelve_months()[1], False)  # no account of April
 
 
 def test_invalid_section_is_rejected():

@@ -4,6 +4,7 @@
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.fan import FanControl
+from agent.control.law.optimum.dp_ramp import DpRamp
 from agent.control.law.optimum.optimizer import SetpointOptimizer
 from agent.control.law.optimum.peak_load import PeakLoad
 from agent.control.law.pump_speed import DELTA_T, DP, FLOW, PumpSpeedControl
@@ -81,7 +82,7 @@ def cheapest_w(fine, load_kw, air_c, positions):
         fine._set_side(valve_pct)
         for n in range(40, 101, 2):
             flow = fine.flow_lpm(float(n))
-            case_k = fine._case_k(flow)
+            case_k = fine._case_k(flow, fine._load_w)
             highest_c = min(45.0, fine.model["case_max_c"] - case_k)
             for k in range(10):
                 fine._evaluate(float(n), flow, case_k, highest_c - k, best)
@@ -400,6 +401,48 @@ def test_dp_of_the_optimum_has_limits():
     assert 80.0 < high.optimal_dp_kpa(80.0) <= 100.0
     cooling.optimal_pump_pct = 10.0
     eq(cooling.optimal_dp_kpa(80.0), 20.0)
+
+
+def test_the_flow_rises_fast_while_the_cases_get_too_warm_and_returns_with_a_reserve():
+    optimizer = make_optimizer()
+    ramp = DpRamp(optimizer)
+    flow = 150.0 * (60.0 / 80.0) ** 0.5
+    limit_c = 45.0 - optimizer.case_excess_k(45.0, 80.0, flow)  # the supply without an excess
+    cases = (
+        (limit_c + 0.5, 40.0, 70.0),  # too warm: up, also from the target and above it
+        (limit_c + 0.5, 60.0, 70.0),
+        (limit_c + 0.1, 40.0, 60.0),  # it stays up
+        (limit_c + 0.1, 70.0, 60.2),
+        (limit_c - 0.5, 40.0, 59.8),  # the usual ramp
+        (limit_c - 0.5, 70.0, 60.2),
+        (limit_c - 1.5, 40.0, 59.0),  # a reserve
+        (limit_c - 1.5, 70.0, 60.2),
+        (None, 40.0, 59.8),
+    )
+    for supply_c, target_kpa, expected_kpa in cases:
+        near(ramp.step(60.0, target_kpa, 80.0, supply_c, 80.0, 1.0), expected_kpa, 1e-9)
+    near(ramp.step(60.0, 40.0, 80.0, limit_c + 0.5, None, 1.0), 59.8, 1e-9)
+    near(ramp.step(78.0, 40.0, 80.0, limit_c + 9.0, 80.0, 1.0), 80.0, 1e-9)  # the highest
+
+
+def test_at_part_load_the_supply_leaves_a_reserve_for_a_step_to_the_design_load():
+    for load_kw in (30.0, 70.0, 95.0):
+        optimizer = make_optimizer(pump_min_pct=68.0)
+        best = optimizer.find_optimum(load_kw, 35.0, 20.0, 48.0)
+        reach_pct = min(best.pump_pct + 10.0, 100.0)
+        excess_k = optimizer.case_excess_k(best.supply_c, 100.0, optimizer.flow_lpm(reach_pct))
+        assert excess_k < 0.0, (load_kw, excess_k)
+        assert best.supply_c > 40.0, best.supply_c  # in warm air there is no larger reserve
+
+
+def test_a_supply_at_which_the_cases_are_too_warm_is_no_target():
+    """The model can be wrong: the actuators stay at their limits, and the supply can be colder."""
+    optimizer = make_optimizer()
+    best = optimizer.find_optimum(100.0, 46.0, 20.0, 45.0)
+    assert best.case_c > 75.5, best.case_c
+    near(optimizer.target_c(best), best.supply_c - (best.case_c - 75.0), 1e-9)
+    best = optimizer.find_optimum(100.0, 25.0, 20.0, 45.0)
+    eq(optimizer.target_c(best), best.supply_c)
 
 
 def test_adiabatic_cooling_starts_above_its_temperature():

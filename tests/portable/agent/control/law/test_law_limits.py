@@ -281,6 +281,9 @@ class FixedOptimum:
         best.valve_target_pct = self.valve_pct
         return best
 
+    def target_c(self, best):
+        return best.supply_c
+
 
 def test_the_mid_range_position_moves_by_at_least_2_percent():
     for valve_pct, target_pct in (
