@@ -39,6 +39,14 @@ FIRST = (
     "tests/hil/fault/test_agent.py",
     "tests/hil/campaign/test_campaign.py",
 )
+HYPOTHESIS = (
+    "tests/agent/config/test_schema.py",
+    "tests/oracle/test_signing.py",
+    "tests/oracle/modbus/test_modbus.py",
+    "tests/oracle/modbus/test_modbus_mutated_bytes.py",
+)
+"""Files with tests of hypothesis: in one process, because hypothesis reads the constants of all
+imported modules at its first test, which takes 2 s."""
 LAST = ("tests/hil/run/test_claim_order.py", "tests/hil/run/test_virtual.py")
 
 
@@ -55,4 +63,6 @@ class TestSpread(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> Any:
         file = nodeid.split("::", 1)[0]
+        if file in HYPOTHESIS:
+            return HYPOTHESIS[0]
         return nodeid if file in SPLIT else file

@@ -66,6 +66,8 @@ SOAK_S = 2000
 """A longer scenario runs in `make soak` only."""
 _LAW, _CLOCK = "tests/portable/agent/control/law", "tests/portable/agent/clock"
 QUICKER = {
+    "autotune": "tests/portable/agent/control/operation/test_tuning.py"
+    "::test_a_test_proposes_gains_and_ends_bumpless",
     "dew-frozen": f"{_LAW}/test_dew_point.py::test_frozen_humidity_is_found_and_two_changes_end_it",
     "fan-lost": "tests/portable/agent/control/test_fan_group.py"
     "::test_lost_fan_is_compensated_by_the_other",
@@ -85,9 +87,15 @@ QUICKER = {
     "link-outage": "link-half-open",
     "load-swing": "load-swing-late",
     "load-swing-worn": "load-swing-more-ua",
+    "receivers-drag": "tests/portable/agent/gnss/test_receiver_group.py"
+    "::test_main_receiver_with_a_false_time_is_outvoted",
     "room-dry": f"{_LAW}/test_dew_point.py::test_sensors_that_fall_together_and_agree_are_valid",
+    "time-drag-fast": f"{_CLOCK}/test_utc_clock_pulses.py"
+    "::test_1_us_per_s_drag_is_detected_within_a_minute",
     "time-drag-slow": f"{_CLOCK}/test_utc_clock_pulses.py"
     "::test_100_ns_per_s_drag_is_detected_with_a_tcxo",
+    "time-leap-second": "tests/hil/campaign/test_clock_campaign.py::test_four_hours_with_all_bytes",
+    "time-restart": f"{_CLOCK}/test_persistence.py::test_stored_min_utc_and_rate_are_used",
     "time-wrong": f"{_CLOCK}/test_wrong_date.py::test_synced_clock_rejects_wrong_times",
 }
 """Long scenarios that run in `make soak` only, and what is quicker and has the same subject in each
