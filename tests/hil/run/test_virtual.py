@@ -313,7 +313,8 @@ def test_signals_end_a_long_run(dut: str, tmp_path: Path) -> None:
     text = SHORT.replace("= 3", "= 1000000") + '[[expect]]\nmeasure = "ticks"\nmin = 0\n'
     arguments = ("hil", "run", scenario_file(tmp_path, text), "--dut", dut)
     numbers = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+    # nohup ignores SIGHUP; its handler is that of the others, and MicroPython starts slowly
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and dut == "cpython":
         numbers.append(signal.SIGHUP)
     for number in numbers:
         with running_command(*arguments) as process:
