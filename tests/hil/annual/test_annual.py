@@ -438,7 +438,7 @@ def test_the_clairvoyant_bound_is_below_the_bound_and_serves_the_same_work(load:
     site = AnnualSite(load_weather("dubai"), "adiabatic", load=YearLoad(load))
     costs, works = [], []
     for window_h in words.WINDOWS_H:
-        account = sum_optimum(site, 48, SUMMER, window_h=window_h)
+        account = sum_optimum(site, 24, SUMMER, window_h=window_h)
         works.append(account.it_j - account.leak_j)
         costs.append(account.cost_j / works[-1])
     assert works == pytest.approx([works[0]] * len(works), rel=0.02)  # loads in steps of 1 %

@@ -94,7 +94,7 @@ QUICKER = {
     "::test_1_us_per_s_drag_is_detected_within_a_minute",
     "time-drag-slow": f"{_CLOCK}/test_utc_clock_pulses.py"
     "::test_100_ns_per_s_drag_is_detected_with_a_tcxo",
-    "time-leap-second": "tests/hil/campaign/test_clock_campaign.py::test_four_hours_with_all_bytes",
+    "time-leap-second": f"{_CLOCK}/test_clock_traces.py::test_leap_second",
     "time-restart": f"{_CLOCK}/test_persistence.py::test_stored_min_utc_and_rate_are_used",
     "time-wrong": f"{_CLOCK}/test_wrong_date.py::test_synced_clock_rejects_wrong_times",
 }
