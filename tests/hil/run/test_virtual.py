@@ -87,8 +87,6 @@ QUICKER = {
     "link-outage": "link-half-open",
     "load-swing": "load-swing-late",
     "load-swing-worn": "load-swing-more-ua",
-    "receivers-drag": "tests/portable/agent/gnss/test_receiver_group.py"
-    "::test_main_receiver_with_a_false_time_is_outvoted",
     "room-dry": f"{_LAW}/test_dew_point.py::test_sensors_that_fall_together_and_agree_are_valid",
     "time-drag-fast": f"{_CLOCK}/test_utc_clock_pulses.py"
     "::test_1_us_per_s_drag_is_detected_within_a_minute",
