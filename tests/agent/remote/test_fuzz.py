@@ -17,12 +17,11 @@ BEFORE_THE_SIGNATURE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [30_000, pytest.param(100_000, marks=pytest.mark.soak)])
-def test_hostile_messages_are_rejected(count: int) -> None:
-    seen = message_fuzzer.fuzz(count, 1)
-    assert sum(seen.values()) == count
+def test_a_hundred_thousand_hostile_messages_are_rejected() -> None:
+    seen = message_fuzzer.fuzz(100_000, 1)
+    assert sum(seen.values()) == 100_000
     assert seen.keys() >= BEFORE_THE_SIGNATURE - {"replay"}, seen
-    assert seen["verify"] > count / 50, seen
+    assert seen["verify"] > 2000, seen
 
 
 def test_signature_check_rejects_forged_messages() -> None:
