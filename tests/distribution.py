@@ -33,12 +33,23 @@ FIRST = (
     "tests/hil/page/test_view.py",
     "tests/hil/unit/test_commission.py",
     "tests/hil/page/test_survival.py",
-    "tests/repository/test_benchmarks.py",
-    "tests/hil/scenario/test_scenario.py",
     "tests/hil/annual/test_annual.py",
+    "tests/hil/campaign/test_clock_campaign.py",
+    "tests/hil/campaign/test_hazard.py",
+    "tests/hil/campaign/pair/test_pair_run.py",
+    "tests/repository/docs/test_docs.py",
+    "tests/repository/test_benchmarks.py",
     "tests/hil/fault/test_agent.py",
     "tests/hil/campaign/test_campaign.py",
 )
+HYPOTHESIS = (
+    "tests/agent/config/test_schema.py",
+    "tests/oracle/test_signing.py",
+    "tests/oracle/modbus/test_modbus.py",
+    "tests/oracle/modbus/test_modbus_mutated_bytes.py",
+)
+"""Files with tests of hypothesis: in one process, because hypothesis reads the constants of all
+imported modules at its first test, which takes 2 s."""
 LAST = ("tests/hil/run/test_claim_order.py", "tests/hil/run/test_virtual.py")
 
 
@@ -55,4 +66,6 @@ class TestSpread(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> Any:
         file = nodeid.split("::", 1)[0]
+        if file in HYPOTHESIS:
+            return HYPOTHESIS[0]
         return nodeid if file in SPLIT else file

@@ -64,6 +64,8 @@ PROFILE = DeviceProfile(
     }
 )
 PLANS = make_poll_plans(PROFILE, WireTime(19200, 11), True)
+SHARED = (PROFILE, DeviceConfig("pump", "bus", 9, PROFILE))
+"""What no session changes; its copies share it."""
 
 
 class SessionCase:
@@ -77,8 +79,7 @@ class SessionCase:
         self.silent_cycles = _LOST_AFTER
         self.answered = False
         self.was_identified = False
-        config = DeviceConfig("pump", "bus", 9, PROFILE)
-        self.session = DeviceSession(0, config, self, copy.deepcopy(PLANS))  # type: ignore[arg-type]
+        self.session = DeviceSession(0, SHARED[1], self, copy.deepcopy(PLANS))  # type: ignore[arg-type]
         self.made: set[tuple[int, int]] = set()
 
     def submit(self, unit: int, request: bytes, tag: Any, priority: int = 0) -> bool:
@@ -174,7 +175,7 @@ class SessionCase:
 
     def copy(self) -> SessionCase:
         """Copy the state; the profile is shared."""
-        return copy.deepcopy(self, {id(PROFILE): PROFILE})
+        return copy.deepcopy(self, {id(thing): thing for thing in SHARED})
 
     def key(self) -> Any:
         """The state without absolute times and numbers of batches."""

@@ -6,6 +6,7 @@ actuators call `request_outputs` of a device session. Only `DriveReset` calls `r
 """
 
 import ast
+import functools
 from collections.abc import Iterator
 
 from tests.support.repository import ROOT, repo_files
@@ -24,7 +25,13 @@ DECIDERS = {
 ACTUATOR_NAMES = {"valve", "pump", "drive"}
 
 
-def calls() -> Iterator[tuple[str, str, str, str]]:
+@functools.cache
+def calls() -> list[tuple[str, str, str, str]]:
+    """Return all that `read_calls` yields; each test here looks at them."""
+    return list(read_calls())
+
+
+def read_calls() -> Iterator[tuple[str, str, str, str]]:
     """Yield (file, function, receiver, method) of each call of a method in the agent."""
     for name in repo_files():
         if not name.startswith("agent/") or not name.endswith(".py"):

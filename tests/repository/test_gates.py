@@ -5,7 +5,6 @@ Each tool runs once over the whole repository. The list of the files that must r
 in pyproject.toml, `[tool.coldloop]`.
 """
 
-import ast
 import os
 import re
 import subprocess
@@ -33,7 +32,6 @@ from tests.support.repository import (
     repo_files,
 )
 
-LONGEST_FUNCTION = 60  # lines
 MODULES_PER_PROCESS = 24
 """Names of imported modules stay in the heap of a process of MicroPython."""
 IMPORT_EACH = """
@@ -184,20 +182,6 @@ def test_each_module_has_a_place_in_the_order_of_its_layer(layer: str) -> None:
             assert [p for p in packages if (module + ".").startswith(p + ".")], (
                 f"{module}: add it to packages-of-{layer} in pyproject.toml"
             )
-
-
-def test_modules_have_a_docstring_and_short_functions() -> None:
-    failures = []
-    for name in PACKAGE_FILES:
-        tree = ast.parse((ROOT / name).read_bytes())
-        if not ast.get_docstring(tree):
-            failures.append(f"{name}: no docstring")
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                span = (node.end_lineno or node.lineno) - node.lineno + 1
-                if span > LONGEST_FUNCTION:
-                    failures.append(f"{name}: {node.name} has {span} lines")
-    assert not failures, "\n".join(failures)
 
 
 def test_no_file_names_hosts_or_unfinished_work() -> None:

@@ -21,6 +21,7 @@ from deploy.firmware.application.romfs import module_name
 from tests.support.foreign_writes import foreign_writes
 from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files
 
+LONGEST_FUNCTION = 60  # lines
 MAX_ENTRIES = 15
 CAPACITY = {
     "": 21,
@@ -89,6 +90,20 @@ def test_no_class_name_exists_twice() -> None:
         if len(found) > 1 and not all(path.startswith(TWINS.get(name, "?")) for path in found)
     }
     assert not twice
+
+
+def test_modules_have_a_docstring_and_short_functions() -> None:
+    failures = []
+    for name in ("coldloop.py", *code()):
+        tree, *rest = nodes(name)
+        if not ast.get_docstring(tree):  # type: ignore[arg-type]
+            failures.append(f"{name}: no docstring")
+        for node in rest:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                span = (node.end_lineno or node.lineno) - node.lineno + 1
+                if span > LONGEST_FUNCTION:
+                    failures.append(f"{name}: {node.name} has {span} lines")
+    assert not failures, "\n".join(failures)
 
 
 def free_entries() -> dict[str, int]:

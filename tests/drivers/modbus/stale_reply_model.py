@@ -19,7 +19,6 @@ Not a test; see `test_stale_reply_model`.
 
 from __future__ import annotations
 
-import copy
 from bisect import bisect_left
 from collections import deque
 from itertools import product
@@ -46,6 +45,14 @@ THEIRS, WIDE_THEIRS = pdu.read_holding(40, 1), pdu.read_holding(40, 2)
 Pending = tuple[int, bytes]  # number of the transaction (0: another master), PDU of the request
 EXCEPTION = b"\x83"
 """In place of the PDU of a request: the reply to it is an exception."""
+
+
+def copied(thing: Any) -> Any:
+    """Copy an object and share its attributes: `copy.copy` took half the time of a search."""
+    other = object.__new__(type(thing))
+    for name in getattr(thing, "__slots__", None) or thing.__dict__:
+        setattr(other, name, getattr(thing, name))
+    return other
 
 
 class GuardState:
@@ -219,15 +226,15 @@ class Explorer:
 
     def copy_of(self, world: GuardState) -> GuardState:
         """Copy a state."""
-        other = copy.copy(world)
-        other.guard = copy.copy(world.guard)
+        other = copied(world)
+        other.guard = copied(world.guard)
         other.guard.units = {}
         other.guard.copies = dict(world.guard.copies)
         other.guard._own = []  # the polls of the model are further apart
         other.guard._foreign_holds = dict(world.guard._foreign_holds)
         for unit, guard in world.guard.units.items():
-            new = other.guard.units[unit] = copy.copy(guard)
-            new.requests = [copy.copy(request) for request in guard.requests]
+            new = other.guard.units[unit] = copied(guard)
+            new.requests = [copied(request) for request in guard.requests]
         return other
 
     def choose(self, world: GuardState, request: bytes) -> Transaction | None:

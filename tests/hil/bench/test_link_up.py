@@ -68,7 +68,7 @@ def _delays(rounds: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return delays[:rounds]
 
 
-@pytest.mark.parametrize("rounds", [8, pytest.param(100, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rounds", [4, pytest.param(100, marks=pytest.mark.soak)])
 def test_first_acknowledgement(rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     delays = _delays(rounds, monkeypatch)
     assert len(delays) == rounds

@@ -56,7 +56,7 @@ def test_every_fault_has_a_rule_or_a_reason() -> None:
 
 
 def test_drawn_scenarios_are_valid() -> None:
-    for seed in range(200):
+    for seed in range(60):
         assert find_problem(generate_scenario(seed)) is None
     for rule in DRAWN:
         assert (rule.low is None) == (EVENTS[rule.fault].limits is None), rule
@@ -213,10 +213,10 @@ def test_pypy_gives_the_same_digest(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_system_recovers_from_one_failure(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A few places; `make soak` tests all."""
-    assert hil(["campaign", "--sweep", kind, "--seeds", "4", "--workers", "1", "--json"]) == 0
+    """Two places, odd and even; `make soak` tests all."""
+    assert hil(["campaign", "--sweep", kind, "--seeds", "2", "--workers", "1", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
-    assert (record["seeds"], record["violations"]) == (4, 0)
+    assert (record["seeds"], record["violations"]) == (2, 0)
 
 
 @pytest.mark.soak

@@ -70,8 +70,9 @@ def draw(page: Page, layout: dict[str, Any], narrow: bool = False) -> None:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(browser: Browser) -> Any:
+    """Give one page for all layouts: `draw` writes its whole content."""
     found = browser.new_page(viewport={"width": 1000, "height": 600})
     yield found
     found.close()

@@ -7,6 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,9 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture
-def page(bench: PageBench, browser: Browser) -> Iterator[Page]:
+@contextmanager
+def open_page(bench: PageBench, browser: Browser) -> Iterator[Page]:
+    """Open the page of the bench in free operation; it may report no error until its end."""
     browser_page = browser.new_page(viewport={"width": 1400, "height": 1000})
     browser_page.set_default_timeout(TIMEOUT_MS)
     errors: list[str] = []
@@ -109,6 +111,12 @@ def page(bench: PageBench, browser: Browser) -> Iterator[Page]:
     yield browser_page
     browser_page.close()
     assert [w for w in errors if "409" not in w] == []
+
+
+@pytest.fixture
+def page(bench: PageBench, browser: Browser) -> Iterator[Page]:
+    with open_page(bench, browser) as opened:
+        yield opened
 
 
 def choose(page: Page, name: str) -> None:

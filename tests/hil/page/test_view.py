@@ -3,6 +3,7 @@
 
 import csv
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from drivers.tools.nmea_decode import LETTERS
-from tests.hil.page.test_page import TIMEOUT_MS, PageBench, bench, browser, page
+from tests.hil.page.test_page import TIMEOUT_MS, PageBench, bench, browser, open_page, page
 from tests.support.cli_tools import wait_until
 
 __all__ = ["bench", "browser", "page"]  # fixtures
@@ -34,9 +35,18 @@ def wait_for_frames(page: Page, count: int) -> None:
     wait_until("frames", lambda: page.evaluate("Plots.count") > count, TIMEOUT_MS / 1000)
 
 
+@pytest.fixture(scope="module")
+def shared_page(bench: PageBench, browser: Browser) -> Iterator[Page]:
+    """Give one page for the tests of a file: to open and draw it takes a second of CPU."""
+    with open_page(bench, browser) as opened:
+        yield opened
+
+
 @pytest.fixture
-def full_page(page: Page) -> Page:
-    """Give the page when all lists are filled."""
+def full_page(shared_page: Page) -> Page:
+    """Give the shared page when all lists are filled; a test leaves it as it was."""
+    page = shared_page
+    page.emulate_media(color_scheme="light")
     expect(page.locator(".fault").first).to_be_attached()
     expect(page.locator(".device").first).to_be_attached()
     expect(page.locator("#bars rect").first).to_be_attached()
@@ -52,7 +62,9 @@ def test_axe_finds_no_serious_violation(full_page: Page, scheme: str) -> None:
 
 def test_axe_finds_a_button_without_a_name(full_page: Page) -> None:
     full_page.evaluate("document.body.append(document.createElement('button'))")
-    assert any(line.startswith("button-name") for line in find_violations(full_page))
+    found = find_violations(full_page)
+    full_page.evaluate("document.body.lastElementChild.remove()")
+    assert any(line.startswith("button-name") for line in found)
 
 
 def test_axe_finds_no_serious_violation_on_a_phone(bench: PageBench, browser: Browser) -> None:

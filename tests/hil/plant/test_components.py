@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
-import psychrolib
 import pytest
 
 from hil.plant.air.cooler import (
@@ -45,6 +47,16 @@ from hil.plant.room import Room
 from hil.plant.steady_state import shaft_w
 
 SECOND = 1_000_000
+
+
+def load_psychrolib() -> Any:
+    """Import it without numba, which compiles its functions: 2 s for few calls."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "numba", None)
+        return importlib.import_module("psychrolib")
+
+
+psychrolib = load_psychrolib()
 psychrolib.SetUnitSystem(psychrolib.SI)
 
 

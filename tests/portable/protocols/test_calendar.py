@@ -5,6 +5,8 @@ from protocols import calendar
 from protocols.errors import DecodeError
 from tests.portable.support.check import eq, raises
 
+LONG = ("test_consecutive_days",)
+
 
 def test_known_dates() -> None:
     for date, days in (
@@ -22,8 +24,18 @@ def test_known_dates() -> None:
 
 
 def test_consecutive_days() -> None:
-    year, month, day = 1899, 12, 31
-    for days in range(calendar.days_from_civil(1900, 1, 1), calendar.days_from_civil(2120, 1, 1)):
+    walk(1900, 2120)
+
+
+def test_days_of_years_with_and_without_a_leap_day() -> None:
+    for first in (1899, 1999, 2023, 2099):
+        walk(first, first + 3)
+
+
+def walk(first: int, end: int) -> None:
+    """Count the days from the start of one year to the start of another."""
+    year, month, day = first - 1, 12, 31
+    for days in range(calendar.days_from_civil(first, 1, 1), calendar.days_from_civil(end, 1, 1)):
         if calendar.is_date(year, month, day + 1):
             day += 1
         elif month < 12:
@@ -32,7 +44,7 @@ def test_consecutive_days() -> None:
             year, month, day = year + 1, 1, 1
         eq(calendar.civil_from_days(days), (year, month, day))
         eq(calendar.days_from_civil(year, month, day), days)
-    eq((year, month, day), (2119, 12, 31))
+    eq((year, month, day), (end - 1, 12, 31))
 
 
 def test_invalid_dates() -> None:

@@ -143,8 +143,15 @@ def test_each_test_with_the_mark_realtime_runs_in_make_test() -> None:
     assert marked - set(REALTIME) == set(REALTIME_PARTS)
 
 
+def test_files_with_tests_of_hypothesis_run_in_one_process() -> None:
+    word = "from " + "hypothesis import"
+    names = [n for n in repo_files() if n.startswith("tests/") and n.endswith(".py")]
+    users = {n for n in names if word in (ROOT / n).read_text(encoding="utf-8")}
+    assert users == set(distribution.HYPOTHESIS)
+
+
 def test_each_file_of_an_order_exists() -> None:
-    order = (*distribution.SPLIT, *distribution.FIRST, *distribution.LAST)
+    order = (*distribution.SPLIT, *distribution.FIRST, *distribution.LAST, *distribution.HYPOTHESIS)
     for name in (*order, *REALTIME, *WAITING):
         assert (ROOT / name).is_file(), name
 

@@ -25,6 +25,7 @@ from tests.portable.support.agent_rig import VALVE as VALVE_UNIT
 from tests.portable.support.check import eq
 
 LONG = (
+    "test_an_interlock_that_takes_an_actuator_ends_hand_and_no_other_mode",
     "test_each_bound_against_each_exact_claim_on_each_actuator",
     "test_loop_does_not_wind_up_under_a_bound",
 )
