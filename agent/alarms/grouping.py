@@ -36,6 +36,11 @@ class GroupedAlarm:
     children: list[str] = field(default_factory=list)
 
 
+def base_code(code: str) -> str:
+    """Return a code without its source."""
+    return code.partition(":")[0]
+
+
 def find_root(code: str, active: Sequence[str], buses: Buses) -> str:
     """Return the active alarm that explains `code`, the first one of its catalogue entry, or ""."""
     entry = catalogue().find(code)
@@ -43,7 +48,7 @@ def find_root(code: str, active: Sequence[str], buses: Buses) -> str:
         return ""
     base, _, source = code.partition(":")
     if entry.siblings:
-        first = next((other for other in active if other.partition(":")[0] == base), code)
+        first = next((other for other in active if base_code(other) == base), code)
         if first != code:
             return first
     for root in entry.suppressed_by:
