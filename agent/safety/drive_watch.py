@@ -3,7 +3,8 @@
 
 Reads the drive itself, so a pressure sensor cannot hide a blocked pump. Does not command the
 drive. A blocked pump is marked `stalled`: the loops then use the other pump. It is tried again
-after `_RETRY_US`.
+after `_RETRY_US`: it becomes the first of the order (`PumpActuator.is_first`). A lag pump at rest
+would not show whether its shaft turns, and its alarm would stay.
 
 A pump that turns while no coolant flows is replaced too (`mark_failed`). Its coupling can be
 broken, or a valve of the row is shut. It becomes the last pump (`PumpActuator.is_last`), so it
@@ -140,6 +141,7 @@ class DriveWatch:
             self._has_turned, self._still_since = False, None  # it has `_START_US` again
             turns = speed is not None and speed > _TURNS_PCT and not self._has_failed
             pump.set_stalled(not turns and now - self._stalled_at < _RETRY_US)
+            pump.is_first = not (pump.stalled or turns or self._has_failed)
             self._has_failed = self._has_failed and pump.stalled
             return False
         if tripped or speed is None or not pump.running:

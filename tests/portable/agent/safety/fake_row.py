@@ -64,7 +64,7 @@ class PumpOfSession:
     def __init__(self, name):
         self.session = SessionOfPoints(name, [("PumpSpeedPercent", 100)])
         self.running, self.stalled, self.has_tripped = True, False, False
-        self.is_last = False
+        self.is_last = self.is_first = False
 
     def tripped(self):
         return self.has_tripped

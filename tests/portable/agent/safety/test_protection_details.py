@@ -89,7 +89,17 @@ def test_a_restored_pump_is_tried_again_five_minutes_after_the_restart():
     drive.pump.session.answer(START, 0.0)
     for ms, is_stalled in ((0, True), (299_999, True), (300_000, False)):
         drive.update(START + ms * MILLISECOND)
-        eq((ms, drive.pump.stalled), (ms, is_stalled))
+        eq((ms, drive.pump.stalled, drive.pump.is_first), (ms, is_stalled, not is_stalled))
+
+
+def test_a_pump_that_gave_no_flow_is_not_the_first_after_its_time():
+    made = DryRow(Protection)
+    drive = made.protection.drives[0]
+    made.step(400)
+    drive.mark_failed(made.now)
+    eq((drive.pump.stalled, drive.is_suspect), (True, True))
+    drive.update(made.now + 300 * SECOND)
+    eq((drive.pump.stalled, drive.pump.is_first), (False, False))
 
 
 def test_the_exact_limits_of_the_row_resistance():
