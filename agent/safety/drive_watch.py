@@ -140,9 +140,10 @@ class DriveWatch:
         if pump.stalled:
             self._has_turned, self._still_since = False, None  # it has `_START_US` again
             turns = speed is not None and speed > _TURNS_PCT and not self._has_failed
-            pump.set_stalled(not turns and now - self._stalled_at < _RETRY_US)
-            pump.is_first = not (pump.stalled or turns or self._has_failed)
-            self._has_failed = self._has_failed and pump.stalled
+            is_stalled = not turns and now - self._stalled_at < _RETRY_US
+            pump.set_stalled(is_stalled)
+            pump.is_first = not (is_stalled or turns or self._has_failed)
+            self._has_failed = self._has_failed and is_stalled
             return False
         if tripped or speed is None or not pump.running:
             self._has_turned, self._still_since = False, None
