@@ -50,7 +50,7 @@ _IDLE_K, _IDLE_END_K = 1.0, 2.0
 _LEAST_FLOW = 0.15
 """Part of the design flow. Coolant that stands shows no heat: it stays in the cases."""
 _HOLD_S = 299.5
-_UNSEEN_S = 19.5
+_UNSEEN_S = 14.5
 _OPEN_PCT = 1.0
 _SUSPECT_S, _NEAR_K = 5.5, 1.0
 _FILTER_S = 30.0

@@ -122,7 +122,7 @@ def test_no_load_an_unknown_supply_and_a_silent_valve_are_a_dew_alarm():
 def test_a_supply_that_is_unknown_for_long_and_a_silent_valve_are_a_dew_alarm():
     """Less flow or less heat would wet the row, and nothing could prevent or show it."""
     row = SilentRow()
-    eq([row.step() for _ in range(19)], [[]] * 19)
+    eq([row.step() for _ in range(14)], [[]] * 14)
     eq((row.step(), row.context.arbiters[VALVE].claims[0][3]), (NEAR, 90.0))
     for row in (SilentRow(fws_supply_c=15.1), SilentRow(valve_pct=0.9)):
         eq(row.step(100), [])
@@ -148,6 +148,6 @@ def test_a_supply_that_is_known_again_near_the_dew_point_is_an_alarm_immediately
         eq((silent_s, supply_c, row.step()), (silent_s, supply_c, NEAR * found))
         eq(row.context.arbiters[VALVE].claims[0][3], 0.0)
     row = SilentRow()
-    row.step(18)
+    row.step(13)
     row.readings.supply_c = 18.0  # 2 K less than a minute ago is no fall of 2 K/s
     eq([row.step() for _ in range(9)], [[]] * 9)
