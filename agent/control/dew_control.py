@@ -67,7 +67,7 @@ class DewControl:
     ) -> None:
         self.guard = DewGuard()
         self._agent, self._cooling, self._readings = agent, cooling, readings
-        self._is_boosted = self._is_idle = False
+        self._is_boosted = self._is_idle = self._is_unseen = False
         self._heat_w: float | None = None
         self._present_w = 0.0
         self._limits: LoadLimitsView | None = None
@@ -100,7 +100,7 @@ class DewControl:
         else:
             if self._unknown_s >= _SUSPECT_S:
                 guard.restart()
-            self._unknown_s = 0.0
+            self._unknown_s, self._is_unseen = 0.0, False
             self._update_heat(dt)
             low_c = supply_c - self._cooling.uncertainty_k
             guard.step(low_c, limit.guard_c, limit.dew_c is not None, dt)
@@ -116,7 +116,8 @@ class DewControl:
         is_low = low is not None and dew_c is not None and low < dew_c + _NEAR_K
         self._suspect_s = self._suspect_s + dt if is_low else 0.0
         if guard.level == DRY:
-            return [(DEW, "", _SUSPECT % limit.guard_c)] if self._suspect_s >= _SUSPECT_S else []
+            is_suspect = self._is_unseen or self._suspect_s >= _SUSPECT_S
+            return [(DEW, "", _SUSPECT % limit.guard_c)] if is_suspect else []
         state = SAFE if guard.level == WET else DEGRADED
         text = DEW.text + " %.1f C" % limit.guard_c
         return [(AlarmRecord(DEW.code, state, DEW.text, DEW.per, DEW.ends_trial), "", text)]
@@ -133,7 +134,8 @@ class DewControl:
             self._limit_opening(heat_w, guard_c + _SAFE_K, PROTECTION, "dew, supply unknown")
         is_cold = self._fws_supply_c is not None and self._fws_supply_c < guard_c
         is_open = self._readings.valve_pct is None and self._valve_pct >= _OPEN_PCT
-        if is_cold and is_open and (is_off or self._unknown_s >= _UNSEEN_S):
+        self._is_unseen = is_cold and is_open and self._unknown_s >= _UNSEEN_S
+        if is_cold and is_open and is_off:
             self.guard.mark_near()
 
     def _claim_bounds(self) -> None:

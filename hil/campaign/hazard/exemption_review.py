@@ -31,11 +31,11 @@ class Review:
 
 def list_combinations() -> list[Exemption]:
     """Give each entry with each word of its `one_of`."""
-    return [
-        replace(entry, one_of=one_of)
-        for entry in load_exemptions()
-        for one_of in ([(word,) for word in entry.one_of] or [()])
-    ]
+    found = []
+    for entry in load_exemptions():
+        words = [(word,) for word in entry.one_of]
+        found += [replace(entry, one_of=one_of) for one_of in words] or [entry]
+    return found
 
 
 def draw_covered(entry: Exemption) -> Iterator[HazardCase]:

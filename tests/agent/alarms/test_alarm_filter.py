@@ -181,6 +181,14 @@ def test_a_failure_of_the_mains_explains_the_loss_of_flow() -> None:
     assert named(found.poll(25_000)) == ["raised flow_low"], "the flow does not come back"
 
 
+def test_a_lost_bus_explains_the_supply_that_is_not_read() -> None:
+    """The bus of the valve: the one of the first device. Another bus explains nothing."""
+    for bus, messages in (("bus1", []), ("bus2", ["raised dew"])):
+        found = AlarmFilter(BUSES)
+        raise_all(found, 0, f"bus_lost:{bus}", "dew")
+        assert named(found.poll(ROOT_WAIT_MS)) == [f"raised bus_lost:{bus}", *messages]
+
+
 def test_a_hot_load_explains_the_shut_branch() -> None:
     """Its alarm asks for the same act. A branch without a hot load is a message of its own."""
     found = AlarmFilter()

@@ -413,3 +413,23 @@ def test_a_stop_of_the_pumps_ends_no_alarm_of_the_row():
         setattr(made, name, None if name == "flow_lie" else 1.0)
         made.pressure_share = 1.0
         assert code not in run(made), (code, made.codes())
+
+
+def test_little_flow_is_reported_below_the_flow_of_the_full_power():
+    made = DryRow(Protection)
+    made.step(400)
+    eq(made.limits.is_flow_little, False)
+    design = made.protection._design_lpm
+    session = made.protection._sessions[0]
+    for percent, is_little in ((46, False), (44, True)):
+        values = [
+            reading.raw / point.denominator
+            for reading, point in zip(session.readings, session.points)
+        ]
+        for i, name in enumerate(session.names):
+            if name == "FlowLitersPerMinute":
+                values[i] = design * percent / 100
+        session.answer(made.now, *values)
+        made.protection._evaluate(made.now)
+        made.protection._react(made.now)
+        eq((percent, made.limits.is_flow_little), (percent, is_little))
