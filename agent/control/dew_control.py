@@ -15,8 +15,9 @@ While the supply is not known after that, and in each mode of manual operation, 
 valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`. Loads
 that are proven off give no heat: the supply falls to the facility water. If that is colder than the
 dew point and the open valve does not answer, this is an alarm too. After `_UNSEEN_S` it is one with
-any load: less flow, or less heat, would wet the row, and no order can prevent it. After a gap of
-`_SUSPECT_S` the first reading decides immediately.
+any load: less flow, or less heat, would wet the row, and no order can prevent it. Facility water
+that was never read counts as cold then. After a gap of `_SUSPECT_S` the first reading decides
+immediately.
 
 A reading can show a lower supply than the value in use: that of a sensor that a relation accuses,
 or an error of both temperatures (`ControlReadings.lowest_supply_c`). If it is near the dew point
@@ -132,9 +133,11 @@ class DewControl:
         else:
             heat_w = 0.0 if is_off else self._heat_w
             self._limit_opening(heat_w, guard_c + _SAFE_K, PROTECTION, "dew, supply unknown")
-        is_cold = self._fws_supply_c is not None and self._fws_supply_c < guard_c
+        fws_c = self._fws_supply_c
+        is_cold = fws_c is not None and fws_c < guard_c
         is_open = self._readings.valve_pct is None and self._valve_pct >= _OPEN_PCT
-        self._is_unseen = is_cold and is_open and self._unknown_s >= _UNSEEN_S
+        may_be_cold = is_cold or fws_c is None
+        self._is_unseen = may_be_cold and is_open and self._unknown_s >= _UNSEEN_S
         if is_cold and is_open and is_off:
             self.guard.mark_near()
 

@@ -77,6 +77,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="review: run at most N cases of each exemption, until one needs it",
     )
+    _add_pages(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+
+
+def _add_pages(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that write a page instead."""
     parser.add_argument(
         "--fmea",
         type=path_argument,
@@ -107,7 +113,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SCENARIO",
         help="with --acceptance: only this scenario; its page is not complete",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:

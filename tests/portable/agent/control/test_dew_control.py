@@ -132,6 +132,8 @@ def test_a_supply_that_is_unknown_for_long_and_a_silent_valve_are_a_dew_alarm():
     row = SilentRow()
     row.readings.valve_pct = 40.0
     eq(row.step(100), [])
+    row = SilentRow(fws_supply_c=None)  # a restart while the bus is silent
+    eq((row.step(14), row.step()), ([], suspect))
 
 
 def test_a_valve_that_answers_or_was_shut_and_warm_water_are_no_dew_alarm():
