@@ -198,6 +198,11 @@ if TYPE_CHECKING:
             ...
 
         @property
+        def devices_cool(self) -> bool:
+            """Whether all device temperatures show that their load needs no limit."""
+            ...
+
+        @property
         def is_cold_needed(self) -> bool:
             """Whether a load draws more power than the protection permits."""
             ...

@@ -271,7 +271,7 @@ class PowerLimitComponent(Component):
             is_worse = is_worse or (load.is_hot, load.is_overheated) > was
             if device.is_warm or (device.is_warm is False and (supply_c is None or is_shut)):
                 load.watch(_WATCH_US, now)
-        limits.report_warm(all_warm(self.devices))
+        limits.report_warm(all_warm(self.devices), self._are_devices_cool())
         # A load without a temperature can be on the branch that overheats with little flow.
         was_starved, has_trip = self._is_starved, True in [load.is_heat_trip for load in self.loads]
         self._is_starved = has_trip and limits.is_flow_little
@@ -359,7 +359,7 @@ class PowerLimitComponent(Component):
 
     def _are_devices_cool(self) -> bool:
         """Return whether all devices with a temperature are cool: all have the same coolant."""
-        cool = [device.load.is_cool for device in self.devices if device.is_warm is not None]
+        cool = [device.load.is_cool for device in self.devices if device.is_compared]
         return bool(cool) and False not in cool
 
     def _load_demands(self, now: int) -> "tuple[list[LoadDemand], int]":

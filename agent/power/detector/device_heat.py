@@ -22,7 +22,8 @@ A load is
                 supply of a cold site could fall below the dew point
 
 A supply that was never read since the start is assumed to explain the first reading. A load can
-then be hot and overheated, but not warm: a supply that rises is no loss of flow.
+then be hot and overheated, but not warm: a supply that rises is no loss of flow. It is cool if its
+temperature and its power show a supply of at most `_COLD_C`.
 
 A load whose temperature was read before, and is not read any more while a branch is certainly shut
 (`Load.is_unseen`), counts as hot, unless it draws less than `_SAFE_DIVISOR` of its rating. It is
@@ -68,11 +69,14 @@ _JUMP_K, _JUMP_K_S = 15.0, 5.0
 
 
 class DeviceHeat:
-    """Heat of `load`. `is_warm`: None without a fresh temperature. The load is marked as hot."""
+    """Heat of `load`. `is_warm`: None without a fresh temperature, or a supply. `is_compared`: the
+    load is marked as hot, or cool, by a fresh temperature.
+    """
 
     def __init__(self, load: "Load") -> None:
         self.load = load
         self.is_warm: bool | None = None
+        self.is_compared = False
         self._read_at = self._valid_at = 0
         self._case_c: float | None = None
         self._supply_c: float | None = None
@@ -112,7 +116,7 @@ class DeviceHeat:
             or now - target.read_at > _STALE_US
             or not load.is_on
         ):
-            self.is_warm, self._case_c = None, None
+            self.is_warm, self._case_c, self.is_compared = None, None, False
             self._hold_heat(is_certain, now)
             self._show_heat(now)
             load.set_cool(False)
@@ -122,7 +126,7 @@ class DeviceHeat:
         dt = min((target.read_at - self._read_at) / 1_000_000, _FOLLOW_S)
         self._read_at = target.read_at
         if not self._is_possible(target.case_c, now):
-            self.is_warm = None
+            self.is_warm, self.is_compared = None, False
             load.set_cool(False)
             return
         power_ratio = (load.limit_w if target.power_w is None else target.power_w) / load.max_w
@@ -186,14 +190,15 @@ class DeviceHeat:
             self._resistance_ratio = factor + excess_k / class_k * min(1.0, dt / _LEARN_S)
         limit_c = load.load_class.limit_c
         is_warm = excess_k > (_END_K if self.is_warm else _WARM_K) and not self._is_falling
-        self.is_warm = is_warm if is_known else None
-        is_cold = is_known and supply_c <= _COLD_C
+        self.is_warm, self.is_compared = is_warm if is_known else None, True
+        is_cold = (supply_c if is_known else case_c - class_k) <= _COLD_C
         load.set_cool(is_cold and not self.is_warm and case_c <= limit_c - _COOL_K)
         if not load.is_hot:
             self._hot_since = now
         is_above = excess_k > (_END_K if load.is_hot else self._hot_k)
         is_hot = case_c >= limit_c or (is_above and (load.is_hot or not self._is_falling))
-        is_near = is_hot and case_c >= limit_c - _NEAR_LIMIT_K
+        near_k = _NEAR_LIMIT_K if is_known else 3.0 * _NEAR_LIMIT_K  # nothing else protects it
+        is_near = is_hot and case_c >= limit_c - near_k
         load.set_heat(is_hot, is_near and now - self._hot_since >= _LIMITED_US)
         self._show_heat(now)
 

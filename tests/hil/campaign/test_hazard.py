@@ -212,8 +212,9 @@ def find_case(
 def test_a_wet_supply_is_exempt_only_while_no_controller_had_the_time() -> None:
     long = "below the dew point for 120 s, -1.6 K"
     for words, load_kw, value, lead_s, is_exempt in (
-        (("valve_stuck", "valve_reversed"), 30.0, None, 3, True),
-        (("valve_stuck", "valve_reversed"), 30.0, None, 20, False),
+        (("valve_stuck", "valve_reversed"), 30.0, None, 3, False),
+        (("valve_dead", "valve_reversed"), 30.0, None, 3, True),
+        (("valve_dead", "valve_reversed"), 30.0, None, 20, False),
         (("valve_dead", "it_load"), 60.0, 10.0, 20, True),
         (("valve_dead", "it_load"), 60.0, 10.0, 60, False),
         (("bus_silent", "it_load"), 60.0, 10.0, 60, False),

@@ -79,7 +79,7 @@ class RecordedLimits:
     def __init__(self):
         self.calls = []
         self.devices_warm = None
-        self.is_proven = self.is_flow_needed = False
+        self.is_proven = self.is_flow_needed = self.devices_cool = False
 
     def limit_all(self, reason):
         self.calls.append(("limit", reason))
