@@ -159,12 +159,11 @@ class CoolDevice:
     """A device whose load is marked as cool or not."""
 
     is_warm = False
+    is_compared = True
 
     def __init__(self, load, cool):
         self.load = load
         load.set_cool(cool)
-
-    is_compared = True
 
     def step(self, supply_c, now, *findings):
         pass
