@@ -6,7 +6,11 @@ Does not send messages and does not store them. Rules, in this order:
     priority 1   immediately; of several loads (`siblings`) the first one. Another one, and one that
                  an alarm of priority 1 explains, only if it lasts `ROOT_END_MS` longer than that.
                  One that such an alarm can explain waits `ROOT_WAIT_MS` for it: hot devices show a
-                 loss of flow before the flow meter does
+                 loss of flow before the flow meter does. It is also explained while an alarm of
+                 `continued_by` is active, if a person has got its root: a clogged filter keeps
+                 devices hot when the loss of flow has ended
+    relapse      an alarm of priority 1 that begins within `RELAPSE_MS` of the end of its root
+                 counts as explained until then
     priority 4   never; it stays in the records
     shelved      not while it is shelved; when that ends and the alarm is active, it counts as new
     explained    an alarm whose root is active is only counted (see `grouping`), and for
@@ -28,11 +32,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agent.alarms.catalogue import catalogue
-from agent.alarms.grouping import MAX_SHOWN, Buses, find_root, has_root
+from agent.alarms.grouping import MAX_SHOWN, Buses, base_code, find_root, has_root
 
 SETTLE_MS = 10_000
 ROOT_END_MS = 20_000
 ROOT_WAIT_MS = 2_000
+RELAPSE_MS = 120_000
 CHATTER_CHANGES = 3
 CHATTER_MS = 60_000
 WINDOW_MS = 600_000
@@ -96,6 +101,7 @@ class AlarmFilter:
         self._alarms: dict[str, _Tracked] = {}
         self._sent: list[int] = []
         self._urgent: list[int] = []
+        self._ended: dict[str, int] = {}
         self._held_back: dict[str, int] = {}
         self._active: list[str] = []
         self.an_alarm_ended = False
@@ -107,6 +113,7 @@ class AlarmFilter:
             "alarms": alarms,
             "sent": self._sent,
             "urgent": self._urgent,
+            "ended": self._ended,
             "held_back": self._held_back,
             "active": self._active,
         }
@@ -116,6 +123,7 @@ class AlarmFilter:
         self._alarms = {code: _Tracked(**alarm) for code, alarm in state["alarms"].items()}
         self._sent = list(state["sent"])
         self._urgent = list(state.get("urgent", ()))
+        self._ended = dict(state.get("ended", {}))
         self._held_back = dict(state["held_back"])
         self._active = list(state["active"])
 
@@ -132,6 +140,8 @@ class AlarmFilter:
             alarm.raised_ms, alarm.text = now, text or alarm.text
             alarm.first_out = not self._active
             self._active.append(code)
+            if self._root_ended(code, now - RELAPSE_MS):
+                alarm.explained_ms = now
         alarm.change(now, is_raised)
 
     def restart(self, now: int) -> None:
@@ -147,6 +157,7 @@ class AlarmFilter:
         """Return the messages that are due."""
         self._sent = [at for at in self._sent if now - at < WINDOW_MS]
         self._urgent = [at for at in self._urgent if now - at < WINDOW_MS]
+        self._ended = {code: at for code, at in self._ended.items() if now - at < WINDOW_MS}
         notices = []
         self.an_alarm_ended = False
         for code in self._active[:]:
@@ -163,7 +174,7 @@ class AlarmFilter:
     def _is_due(self, code: str, alarm: _Tracked, now: int, is_shelved: bool) -> bool:
         """Return whether a person must get the alarm now."""
         priority = catalogue().priority(code)
-        if self._root(code):
+        if self._root(code) or self._is_continued(code, now):
             alarm.explained_ms = now
         if priority == 1:
             is_waiting = now - alarm.raised_ms < ROOT_WAIT_MS and has_root(code, 1)
@@ -206,6 +217,8 @@ class AlarmFilter:
         self.an_alarm_ended = True
         self._held_back.pop(code, None)
         was_named, alarm.named, alarm.handled = alarm.named, False, False
+        if was_named and catalogue().priority(code) == 1:
+            self._ended[code] = now
         return [Notice("cleared", code, alarm.text, now)] if was_named else []
 
     def _forget(self, now: int) -> None:
@@ -229,6 +242,19 @@ class AlarmFilter:
         """Return how many messages the window still has for others than priority 1."""
         kept = max(0, URGENT_PLACES - len(self._urgent))
         return MAX_SHOWN - kept - len(self._sent)
+
+    def _root_ended(self, code: str, since: int) -> bool:
+        """Return whether a root alarm of priority 1, which a person got, ended after `since`."""
+        entry = catalogue().find(code)
+        roots = () if entry is None or entry.priority != 1 else entry.suppressed_by
+        return any(base_code(root) in roots and at > since for root, at in self._ended.items())
+
+    def _is_continued(self, code: str, now: int) -> bool:
+        """Return whether another alarm shows that the cause of an ended root lasts."""
+        entry = catalogue().find(code)
+        causes = () if entry is None else entry.continued_by
+        lasts = any(base_code(other) in causes for other in self._active)
+        return lasts and self._root_ended(code, now - WINDOW_MS)
 
     def _root(self, code: str) -> str:
         return find_root(code, self._active, self._buses)

@@ -27,7 +27,8 @@ UNKNOWN_PRIORITY = 2
 _CODE_LISTS = ("planned", "retired")
 _TEXT_FIELDS = ("means", "cause", "consequence", "do")
 _REQUIRED_FIELDS = {"number", "priority", "respond_s", *_TEXT_FIELDS}
-_OPTIONAL_FIELDS = {"reset", "suppressed_by", "state", "siblings"}
+_OPTIONAL_FIELDS = {"reset", "suppressed_by", "continued_by", "state", "siblings"}
+_RELATIONS = ("suppressed_by", "continued_by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class AlarmEntry:
     respond_s: int
     reset: str = ""
     suppressed_by: tuple[str, ...] = ()
+    continued_by: tuple[str, ...] = ()
     state: str = ""
     siblings: bool = False
 
@@ -110,7 +112,9 @@ def parse(data: dict[str, Any]) -> Catalogue:
     if problems:
         raise ValueError("alarms.toml: " + "; ".join(problems))
     entries = {
-        code: AlarmEntry(code, **{**table, "suppressed_by": tuple(table.get("suppressed_by", ()))})
+        code: AlarmEntry(
+            code, **{**table, **{name: tuple(table.get(name, ())) for name in _RELATIONS}}
+        )
         for code, table in tables
     }
     groups = tuple(
@@ -168,6 +172,9 @@ def _root_problems(code: str, table: dict[str, Any], priorities: dict[str, int])
             yield f"{code}: suppresses itself"
         elif priorities[root] > priorities[code]:
             yield f"{code}: suppressed_by {root}: has a lower priority"
+    for cause in table.get("continued_by", ()):
+        if cause not in priorities or cause == code:
+            yield f"{code}: continued_by {cause}: no such other code"
 
 
 def compare(found: Catalogue, records: Collection[str]) -> list[str]:

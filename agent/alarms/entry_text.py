@@ -38,6 +38,7 @@ def entry_json(entry: AlarmEntry, record: AlarmRecord | None) -> dict[str, Any]:
         "latching": entry.latching,
         "reset": entry.reset,
         "suppressed_by": list(entry.suppressed_by),
+        "continued_by": list(entry.continued_by),
     }
 
 
@@ -56,4 +57,7 @@ def entry_text(entry: AlarmEntry, record: AlarmRecord | None, source: str = "") 
     ]
     if entry.suppressed_by:
         rows.append(("only counted", "while active: " + ", ".join(entry.suppressed_by)))
+    if entry.continued_by:
+        causes = ", ".join(entry.continued_by)
+        rows.append(("", f"after their end, while active: {causes}"))
     return "\n".join([f"{entry.number} {code}", *(f"{k:<{_WIDTH}}{v}" for k, v in rows)])

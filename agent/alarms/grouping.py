@@ -3,10 +3,13 @@
 
 Does not follow changes; see `alarm_filter`. The catalogue names the root alarms of a code. A root
 explains an alarm only if both concern the same bus; where the bus of a device is not known, any bus
-counts. Only an alarm of priority 1 explains one of priority 1: a failure of the mains the loss of
-flow, a loss of coolant the loss of flow and the dry run, or an earlier alarm of its own code,
-because the alarms of several loads have one cause (`siblings` in the catalogue). The first-out
-alarm is the earliest active alarm of priority 1 to 3 that no other active alarm explains.
+counts. An alarm of the whole unit concerns the bus of the first device.
+
+Only an alarm of priority 1 explains one of priority 1: a failure of the mains the loss of flow, a
+loss of coolant the loss of flow and the dry run, a lost bus the unknown supply, or an earlier alarm
+of its own code, because the alarms of several loads have one cause (`siblings` in the catalogue).
+The first-out alarm is the earliest active alarm of priority 1 to 3 that no other active alarm
+explains.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +39,11 @@ class GroupedAlarm:
     children: list[str] = field(default_factory=list)
 
 
+def base_code(code: str) -> str:
+    """Return a code without its source."""
+    return code.partition(":")[0]
+
+
 def find_root(code: str, active: Sequence[str], buses: Buses) -> str:
     """Return the active alarm that explains `code`, the first one of its catalogue entry, or ""."""
     entry = catalogue().find(code)
@@ -43,7 +51,7 @@ def find_root(code: str, active: Sequence[str], buses: Buses) -> str:
         return ""
     base, _, source = code.partition(":")
     if entry.siblings:
-        first = next((other for other in active if other.partition(":")[0] == base), code)
+        first = next((other for other in active if base_code(other) == base), code)
         if first != code:
             return first
     for root in entry.suppressed_by:
@@ -63,6 +71,8 @@ def has_root(code: str, priority: int) -> bool:
 
 def _same_scope(root: str, root_source: str, source: str, buses: Buses) -> bool:
     """Return whether an alarm of `source` can be an effect of the root alarm."""
+    if root == "bus_lost" and not source:
+        return next(iter(buses.values()), root_source) == root_source
     if root == "bus_lost":
         return buses.get(source.partition(".")[0], root_source) == root_source
     if root == "device_lost":

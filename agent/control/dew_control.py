@@ -14,8 +14,10 @@ closed for `_HOLD_S`. An opening would make an estimate possible again, and the 
 While the supply is not known after that, and in each mode of manual operation, the opening of the
 valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`. Loads
 that are proven off give no heat: the supply falls to the facility water. If that is colder than the
-dew point and the open valve does not answer, this is an alarm too. After a gap of `_SUSPECT_S` the
-first reading decides immediately.
+dew point and the open valve does not answer, this is an alarm too. After `_UNSEEN_S` it is one with
+any load: less flow, or less heat, would wet the row, and no order can prevent it. Facility water
+that was never read counts as cold then. After a gap of `_SUSPECT_S` the first reading decides
+immediately.
 
 A reading can show a lower supply than the value in use: that of a sensor that a relation accuses,
 or an error of both temperatures (`ControlReadings.lowest_supply_c`). If it is near the dew point
@@ -49,6 +51,7 @@ _IDLE_K, _IDLE_END_K = 1.0, 2.0
 _LEAST_FLOW = 0.15
 """Part of the design flow. Coolant that stands shows no heat: it stays in the cases."""
 _HOLD_S = 299.5
+_UNSEEN_S = 14.5
 _OPEN_PCT = 1.0
 _SUSPECT_S, _NEAR_K = 5.5, 1.0
 _FILTER_S = 30.0
@@ -65,7 +68,7 @@ class DewControl:
     ) -> None:
         self.guard = DewGuard()
         self._agent, self._cooling, self._readings = agent, cooling, readings
-        self._is_boosted = self._is_idle = False
+        self._is_boosted = self._is_idle = self._is_unseen = False
         self._heat_w: float | None = None
         self._present_w = 0.0
         self._limits: LoadLimitsView | None = None
@@ -98,7 +101,7 @@ class DewControl:
         else:
             if self._unknown_s >= _SUSPECT_S:
                 guard.restart()
-            self._unknown_s = 0.0
+            self._unknown_s, self._is_unseen = 0.0, False
             self._update_heat(dt)
             low_c = supply_c - self._cooling.uncertainty_k
             guard.step(low_c, limit.guard_c, limit.dew_c is not None, dt)
@@ -114,14 +117,15 @@ class DewControl:
         is_low = low is not None and dew_c is not None and low < dew_c + _NEAR_K
         self._suspect_s = self._suspect_s + dt if is_low else 0.0
         if guard.level == DRY:
-            return [(DEW, "", _SUSPECT % limit.guard_c)] if self._suspect_s >= _SUSPECT_S else []
+            is_suspect = self._is_unseen or self._suspect_s >= _SUSPECT_S
+            return [(DEW, "", _SUSPECT % limit.guard_c)] if is_suspect else []
         state = SAFE if guard.level == WET else DEGRADED
         text = DEW.text + " %.1f C" % limit.guard_c
         return [(AlarmRecord(DEW.code, state, DEW.text, DEW.per, DEW.ends_trial), "", text)]
 
     def _step_unknown(self, guard_c: float) -> None:
-        """Limit the valve while the supply is unknown, by the last known heat. Without any heat the
-        supply falls to the facility water: it may be wet if the valve does not answer.
+        """Limit the valve while the supply is unknown, by the last known heat. It may be wet if the
+        valve does not answer: without any heat immediately, else after `_UNSEEN_S`.
         """
         is_off = self._limits is not None and self._limits.proven_off()
         if self.guard.closing and self._unknown_s < _HOLD_S:
@@ -129,9 +133,12 @@ class DewControl:
         else:
             heat_w = 0.0 if is_off else self._heat_w
             self._limit_opening(heat_w, guard_c + _SAFE_K, PROTECTION, "dew, supply unknown")
-        is_cold = self._fws_supply_c is not None and self._fws_supply_c < guard_c
+        fws_c = self._fws_supply_c
+        is_cold = fws_c is not None and fws_c < guard_c
         is_open = self._readings.valve_pct is None and self._valve_pct >= _OPEN_PCT
-        if is_off and is_cold and is_open:
+        may_be_cold = is_cold or fws_c is None
+        self._is_unseen = may_be_cold and is_open and self._unknown_s >= _UNSEEN_S
+        if is_cold and is_open and is_off:
             self.guard.mark_near()
 
     def _claim_bounds(self) -> None:

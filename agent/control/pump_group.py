@@ -10,7 +10,8 @@ stops only after its replacement runs (make before break).
 
 Failover. If no running pump is left, the next pump gets the fraction 1 immediately. To detect a
 trip early, `fast_poll` polls running drives more often than once a cycle. A pump that was replaced
-because it gave no flow becomes the last of the order.
+because it gave no flow becomes the last of the order. One that was blocked becomes the first when
+it may be tried again.
 
 Bounds. A lower bound on the pumps (`agent.control.actuator.arbiter`) above the speed of the loop
 gives each available pump the fraction 1 immediately. The start delay of a grid dip applies to it
@@ -239,7 +240,7 @@ class PumpGroup(PressureLoop):
 
     def _blend_pumps(self, now: int, dt: float) -> None:
         """Move the speed fraction of each pump towards its target."""
-        self._put_last()
+        self._sort_order()
         available = [i for i in self.order if self._is_available(i)]
         chosen = available[: 2 if self.lag_running else 1]
         running = [
@@ -264,13 +265,15 @@ class PumpGroup(PressureLoop):
             if i not in chosen and self.speed_fractions[i] > 0 and ready:
                 self.speed_fractions[i] = _step_fraction(self.speed_fractions[i], -dt)
 
-    def _put_last(self) -> None:
-        """A pump that gave no flow is the last of the order: it leads only after a rotation."""
+    def _sort_order(self) -> None:
+        """A pump that gave no flow is the last of the order: it leads only after a rotation. One
+        that was blocked is the first: it starts while the present one runs.
+        """
         for i, pump in enumerate(self.pumps):
-            if pump.is_last:
-                pump.is_last = False
+            if pump.is_last or pump.is_first:
                 self.order.remove(i)
-                self.order.append(i)
+                self.order.insert(0 if pump.is_first else len(self.order), i)
+                pump.is_last = pump.is_first = False
 
     def _is_running(self, i: int) -> bool:
         speed = self.pumps[i].speed()

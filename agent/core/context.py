@@ -179,8 +179,12 @@ if TYPE_CHECKING:
             """Limit the loads to a part of their rated power."""
             ...
 
-        def report_shut_branch(self, may_be_shut: bool, is_shut: bool) -> None:
-            """Record whether a branch may be shut, and whether it is certain."""
+        def report_shut_branch(
+            self, may_be_shut: bool, is_shut: bool, is_flow_little: bool = False
+        ) -> None:
+            """Record whether a branch may be shut, whether it is certain, and whether the meter
+            shows little flow.
+            """
             ...
 
         @property
@@ -191,6 +195,11 @@ if TYPE_CHECKING:
         @property
         def devices_warm(self) -> "bool | None":
             """Whether all device temperatures are too high for their power; None: none is known."""
+            ...
+
+        @property
+        def devices_cool(self) -> bool:
+            """Whether all device temperatures show that their load needs no limit."""
             ...
 
         @property

@@ -102,6 +102,7 @@ class PowerLimitComponent(Component):
         self.kept = KeptLimits(self.loads, port)
         self.power_limits = self
         self._updated_at = self._supply_known_at = 0
+        self._is_starved = False
 
     def start(self, now: int) -> None:
         """Start."""
@@ -270,8 +271,11 @@ class PowerLimitComponent(Component):
             is_worse = is_worse or (load.is_hot, load.is_overheated) > was
             if device.is_warm or (device.is_warm is False and (supply_c is None or is_shut)):
                 load.watch(_WATCH_US, now)
-        limits.report_warm(all_warm(self.devices))
-        return is_worse
+        limits.report_warm(all_warm(self.devices), self._are_devices_cool())
+        # A load without a temperature can be on the branch that overheats with little flow.
+        was_starved, has_trip = self._is_starved, True in [load.is_heat_trip for load in self.loads]
+        self._is_starved = has_trip and limits.is_flow_little
+        return is_worse or self._is_starved > was_starved
 
     def _execute(self, now: int) -> None:
         """Execute each due entry, in the restore slot of the row.
@@ -348,14 +352,14 @@ class PowerLimitComponent(Component):
             max_permille = load.load_class.power_permille(max(supply_c, predicted_c or 0.0))
         elif now - self._supply_known_at > _NO_SUPPLY_AFTER_US and not self._are_devices_cool():
             max_permille = 10 * self.settings["blind_pct"]
-        if load.is_hot:
+        if load.is_hot or (self._is_starved and not load.is_case_known):
             max_permille = 0
         max_w = max(load.min_w, load.max_w * max_permille // 1000)
         return LoadDemand(load.priority, load.min_w, max_w)
 
     def _are_devices_cool(self) -> bool:
         """Return whether all devices with a temperature are cool: all have the same coolant."""
-        cool = [device.load.is_cool for device in self.devices if device.is_warm is not None]
+        cool = [device.load.is_cool for device in self.devices if device.is_compared]
         return bool(cool) and False not in cool
 
     def _load_demands(self, now: int) -> "tuple[list[LoadDemand], int]":

@@ -26,7 +26,7 @@ class Load:
     that measure its power. `before_w`: its last measured power before the limit was lowered, or
     None. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
     less than 5 % of its rating after it was commanded off. `outlets_off`: its outlets are off.
-    `is_hot`, `is_overheated`, `is_unseen`, `is_cool`, `is_heat_shown`: see
+    `is_hot`, `is_overheated`, `is_unseen`, `is_cool`, `is_heat_shown`, `is_case_known`: see
     `agent.power.detector.device_heat`.
     `heat_trips`: how often it was switched off for that.
     """
@@ -52,7 +52,7 @@ class Load:
         self.watts: list[Outlet] = []
         self.ineffective = self.is_proven_off = self.outlets_off = False
         self.is_hot = self.is_overheated = self.is_unseen = self.is_cool = False
-        self.is_heat_shown = False
+        self.is_heat_shown = self.is_case_known = False
         self.heat_trips = 0
 
     def use_service(self, service: "RedfishClient", index: int) -> None:
@@ -177,6 +177,15 @@ class Load:
     def set_heat_shown(self, is_shown: bool) -> None:
         """Record whether the alarm `device_hot` shows it."""
         self.is_heat_shown = is_shown
+
+    def set_case_known(self) -> None:
+        """Record that its device temperature was read."""
+        self.is_case_known = True
+
+    @property
+    def is_heat_trip(self) -> bool:
+        """True from its switch-off because of heat until it has run again without it."""
+        return self.heat_trips > 0 and self.is_heat_shown
 
     def set_cool(self, is_cool: bool) -> None:
         """Record whether its device temperature shows that it needs no limit."""

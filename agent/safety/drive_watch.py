@@ -3,7 +3,8 @@
 
 Reads the drive itself, so a pressure sensor cannot hide a blocked pump. Does not command the
 drive. A blocked pump is marked `stalled`: the loops then use the other pump. It is tried again
-after `_RETRY_US`.
+after `_RETRY_US`: it becomes the first of the order (`PumpActuator.is_first`). A lag pump at rest
+would not show whether its shaft turns, and its alarm would stay.
 
 A pump that turns while no coolant flows is replaced too (`mark_failed`). Its coupling can be
 broken, or a valve of the row is shut. It becomes the last pump (`PumpActuator.is_last`), so it
@@ -139,8 +140,10 @@ class DriveWatch:
         if pump.stalled:
             self._has_turned, self._still_since = False, None  # it has `_START_US` again
             turns = speed is not None and speed > _TURNS_PCT and not self._has_failed
-            pump.set_stalled(not turns and now - self._stalled_at < _RETRY_US)
-            self._has_failed = self._has_failed and pump.stalled
+            is_stalled = not turns and now - self._stalled_at < _RETRY_US
+            pump.set_stalled(is_stalled)
+            pump.is_first = not (is_stalled or turns or self._has_failed)
+            self._has_failed = self._has_failed and is_stalled
             return False
         if tripped or speed is None or not pump.running:
             self._has_turned, self._still_since = False, None

@@ -117,6 +117,7 @@ class Protection:
         self._full_until = self._take_over_until = 0
         self._dead_count = self._seen = 0
         self._cap_permille = 1000
+        self._is_flow_little = False
         self._is_stopping = self._had_power_loss = self._is_no_pump = False
         self._before_stop = self._findings()
 
@@ -176,6 +177,8 @@ class Protection:
         is_consistent = not self.resistance.is_changed
         self.flow.update(flow_lpm, kpa, self.drives, is_hot, unit_at, now, dt, is_consistent)
         self._update_cap(self.flow.least_flow(flow_lpm, kpa), now)
+        least_lpm = _FLOW_CAP[-1][0] * self._design_lpm / 100.0
+        self._is_flow_little = flow_lpm is not None and flow_lpm < least_lpm
         self._judge_mains(read(self._mains, now), now)
         failing = sum([max(drive.pump.session.device.failures) > 0 for drive in self.drives])
         signs = (self.flow.suspect, self._mains_low, failing)
@@ -255,7 +258,8 @@ class Protection:
         elif self._lost_since is not None and now - self._flow_since >= _FLOW_RETURN_US:
             self._lost_since = None
         if limits is not None:
-            limits.report_shut_branch(self.resistance.is_higher, self.resistance.is_shut)
+            is_higher, is_shut = self.resistance.is_higher, self.resistance.is_shut
+            limits.report_shut_branch(is_higher, is_shut, self._is_flow_little)
         if limits is not None and self._cap_permille < 1000:
             limits.cap(self._cap_permille, _LITTLE_FLOW)
         if self._lost_since is None:

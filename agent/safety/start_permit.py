@@ -3,7 +3,8 @@
 
 A part of the component `safety`. Does not watch the unit afterwards: what was shown once stays
 shown, and the protection and the supervisor take over. It has no effect in the first `_START_US`.
-Then all loads have their least power until everything is shown.
+Then all loads have their least power until everything is shown, unless all their devices are cool:
+coolant flows, and at a cold site less heat could wet a supply that nothing controls.
 
     identity    sensors, valve and at least one pump are the devices of their profiles
     supply      a valid supply temperature
@@ -50,7 +51,9 @@ class StartPermit:
             limits.limit_all(_REASON)
 
     def _is_late(self, now: int) -> bool:
-        began = self._began
+        began, limits = self._began, self._protection.limits
+        if limits is not None and limits.devices_cool:
+            return False
         return bool(self.missing) and began is not None and now - began >= _START_US
 
     def _shown(self, now: int, inputs_read: bool) -> "list[str]":

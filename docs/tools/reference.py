@@ -445,6 +445,9 @@ def _alarm_text(record: Any, entry: Any) -> str:
     if entry.suppressed_by:
         roots = ", ".join(f"`{code}`" for code in entry.suppressed_by)
         lines.append(f"- Only counted while one of these is active: {roots}")
+    if entry.continued_by:
+        causes = ", ".join(f"`{code}`" for code in entry.continued_by)
+        lines.append(f"- Only counted after their end too, while one of these is active: {causes}")
     return f"### `{entry.code}{source}`\n\n" + "\n".join(lines) + "\n"
 
 

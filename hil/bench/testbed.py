@@ -77,6 +77,7 @@ class Testbed:
         self.link = LinkControl()
         self.several = SeveralControl()
         self.history = RunHistory()
+        self.active_faults: list[Any] = []
         self.set_power: Callable[[bool], None] = lambda _: None
         self.raise_in: Callable[[str, int], None] = lambda *_: None
         self.stores: dict[str, StoreEndpoint] = {}

@@ -10,12 +10,14 @@ import json
 import os
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 from hil.campaign.hazard import acceptance
 from hil.campaign.hazard.case_generator import LOADS_KW, SITES, CaseOptions
 from hil.campaign.hazard.coverage import HazardTally
+from hil.campaign.hazard.exemption_review import list_combinations, review
 from hil.campaign.hazard.exemptions import load_exemptions
 from hil.campaign.hazard.fmea import (
     FmeaResult,
@@ -70,6 +72,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--list", action="store_true", help="list the faults, invariants and exemptions"
     )
     parser.add_argument(
+        "--exemptions",
+        type=int,
+        metavar="N",
+        help="review: run at most N cases of each exemption, until one needs it",
+    )
+    _add_pages(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+
+
+def _add_pages(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that write a page instead."""
+    parser.add_argument(
         "--fmea",
         type=path_argument,
         metavar="FILE",
@@ -99,7 +113,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SCENARIO",
         help="with --acceptance: only this scenario; its page is not complete",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -107,12 +120,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         return _print_faults(arguments.json)
     workers = os.cpu_count() or 1 if arguments.workers is None else arguments.workers
-    if arguments.fmea is not None:
-        return _run_fmea(arguments, workers)
-    if arguments.before_after is not None:
-        return _run_before_after(arguments, workers)
-    if arguments.acceptance is not None:
-        return _run_acceptance(arguments, workers)
+    for value, special in (
+        (arguments.exemptions, _run_review),
+        (arguments.fmea, _run_fmea),
+        (arguments.before_after, _run_before_after),
+        (arguments.acceptance, _run_acceptance),
+    ):
+        if value is not None:
+            return special(arguments, workers)
     jobs = _make_jobs(arguments)
     if arguments.dut == "cpython":
         code = rerun_on_pypy("hazard", arguments, len(jobs) * _CPU_S_PER_CASE / max(workers, 1))
@@ -158,6 +173,24 @@ class _Interruptible:
         if self.is_interrupted:
             print(f"interrupted: {self._page} is not written", file=sys.stderr)
         return self.is_interrupted
+
+
+def _run_review(arguments: argparse.Namespace, workers: int) -> int:
+    """Review all exemptions; exit 1 if no case needs one of them."""
+    if arguments.exemptions < 1:
+        raise BenchError("--exemptions: at least one case is needed")
+    jobs = [(entry, arguments.exemptions, arguments.dut) for entry in list_combinations()]
+    found = []
+    with ProgressLine(len(jobs), "exemptions") as progress:
+        for result in run_jobs(review, jobs, workers):
+            found.append(result)
+            progress.update(len(found))
+            if not arguments.json:
+                text = f"needed by {result.title}" if result.title else "NOT SEEN"
+                print(f"{result.label}: {text} ({result.runs} cases)", flush=True)
+    if arguments.json:
+        print(json.dumps([asdict(result) for result in found]))
+    return 0 if all(result.title for result in found) else 1
 
 
 def _run_fmea(arguments: argparse.Namespace, workers: int) -> int:
@@ -308,6 +341,7 @@ def _print_summary(record: dict[str, Any]) -> None:
         print(f"  {name} {count:4}  {NAMES[name]}")
     for reason, count in record["exempt_reasons"].items():
         print(f"  exempt {count:4}  {reason}")
+    print(f"exemptions without a case: {'; '.join(record['exempt_unused']) or 'none'}")
     print(f"pairs seen {record['pairs_seen']} of {record['pairs']}")
     print(f"rows of the FMEA not hit: {_join_texts(record['fmea_never_hit'])}")
     print(f"words without an alarm: {_join_texts(record['silent_words'])}")
@@ -341,5 +375,5 @@ def _print_faults(as_json: bool) -> int:
     for name, text in NAMES.items():
         print(f"{name}  {text}")
     for entry in load_exemptions():
-        print(f"exempt {entry.invariant}  {', '.join(entry.words)}: {entry.reason}")
+        print(f"exempt {entry.label}: {entry.reason}")
     return 0

@@ -28,6 +28,7 @@ _STILL_CYCLES = 5
 class PumpActuator:
     """The pump of one device session. `stalled`: the protection has found its shaft blocked.
     `is_last`: the protection has replaced it, because no coolant flowed: it is the last to lead.
+    `is_first`: the time of a blocked shaft is over: it leads, so that it shows whether it turns.
 
     `role`: the data of the profile, by default those of the pump. Without a feedback point the
     speed is the one that the drive holds as its reference. Without a trip bit it never trips.
@@ -46,7 +47,7 @@ class PumpActuator:
         self._reset = [(device.point_index(name), raw) for name, raw in role.get("reset", ())]
         self._deadband_raw = device.to_count(self._setpoint, _DEADBAND)
         self.command_raw = 0
-        self.running = self.stalled = self.is_last = False
+        self.running = self.stalled = self.is_last = self.is_first = False
         self.command_pct: float | None = None
         self._still_cycles = 0
 

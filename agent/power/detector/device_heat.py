@@ -21,6 +21,10 @@ A load is
                 most `_COLD_C`: an unknown supply is no reason to limit it. With less heat, the
                 supply of a cold site could fall below the dew point
 
+A supply that was never read since the start is assumed to explain the first reading. A load can
+then be hot and overheated, but not warm: a supply that rises is no loss of flow. It is cool if its
+temperature and its power show a supply of at most `_COLD_C`.
+
 A load whose temperature was read before, and is not read any more while a branch is certainly shut
 (`Load.is_unseen`), counts as hot, unless it draws less than `_SAFE_DIVISOR` of its rating. It is
 overheated when its limit has no effect. A load that is hot stays hot without a reading: only a
@@ -65,14 +69,18 @@ _JUMP_K, _JUMP_K_S = 15.0, 5.0
 
 
 class DeviceHeat:
-    """Heat of `load`. `is_warm`: None without a fresh temperature. The load is marked as hot."""
+    """Heat of `load`. `is_warm`: None without a fresh temperature, or a supply. `is_compared`: the
+    load is marked as hot, or cool, by a fresh temperature.
+    """
 
     def __init__(self, load: "Load") -> None:
         self.load = load
         self.is_warm: bool | None = None
+        self.is_compared = False
         self._read_at = self._valid_at = 0
         self._case_c: float | None = None
         self._supply_c: float | None = None
+        self._assumed_c: float | None = None
         self._power_ratio = 0.0
         self._resistance_ratio: float | None = None
         self._steady_s = self._steady_ratio = 0.0
@@ -108,7 +116,7 @@ class DeviceHeat:
             or now - target.read_at > _STALE_US
             or not load.is_on
         ):
-            self.is_warm, self._case_c = None, None
+            self.is_warm, self._case_c, self.is_compared = None, None, False
             self._hold_heat(is_certain, now)
             self._show_heat(now)
             load.set_cool(False)
@@ -118,7 +126,7 @@ class DeviceHeat:
         dt = min((target.read_at - self._read_at) / 1_000_000, _FOLLOW_S)
         self._read_at = target.read_at
         if not self._is_possible(target.case_c, now):
-            self.is_warm = None
+            self.is_warm, self.is_compared = None, False
             load.set_cool(False)
             return
         power_ratio = (load.limit_w if target.power_w is None else target.power_w) / load.max_w
@@ -129,8 +137,6 @@ class DeviceHeat:
             self._steady_ratio = power_ratio
         if supply_c is not None:
             self._supply_c = _follow_down(self._supply_c, supply_c, dt)
-        if self._supply_c is None:
-            return
         self._compare(target.case_c, dt, now)
 
     def _hold_heat(self, is_certain: bool, now: int) -> None:
@@ -157,15 +163,18 @@ class DeviceHeat:
                 return False
         self._is_falling = last_c is None or case_c < last_c  # one reading shows no direction
         self._case_c, self._valid_at = case_c, now
+        self.load.set_case_known()
         return True
 
     def _compare(self, case_c: float, dt: float, now: int) -> None:
         load = self.load
-        rise_k, class_k = (
-            case_c - (self._supply_c or 0.0),
-            load.load_class.rise_k * self._power_ratio,
-        )
-        is_measurable = class_k > _MIN_RISE_K
+        class_k = load.load_class.rise_k * self._power_ratio
+        is_known = self._supply_c is not None
+        if not is_known and self._assumed_c is None:
+            self._assumed_c = case_c - class_k
+        supply_c = self._supply_c if self._supply_c is not None else self._assumed_c or 0.0
+        rise_k = case_c - supply_c
+        is_measurable = is_known and class_k > _MIN_RISE_K
         if self._resistance_ratio is None and is_measurable and self._steady_s >= _STEADY_S:
             self._resistance_ratio = max(0.0, min(1.0, rise_k / class_k))
         factor = 1.0 if self._resistance_ratio is None else self._resistance_ratio
@@ -180,14 +189,16 @@ class DeviceHeat:
         ):
             self._resistance_ratio = factor + excess_k / class_k * min(1.0, dt / _LEARN_S)
         limit_c = load.load_class.limit_c
-        self.is_warm = excess_k > (_END_K if self.is_warm else _WARM_K) and not self._is_falling
-        is_cold = self._supply_c is not None and self._supply_c <= _COLD_C
+        is_warm = excess_k > (_END_K if self.is_warm else _WARM_K) and not self._is_falling
+        self.is_warm, self.is_compared = is_warm if is_known else None, True
+        is_cold = (supply_c if is_known else case_c - class_k) <= _COLD_C
         load.set_cool(is_cold and not self.is_warm and case_c <= limit_c - _COOL_K)
         if not load.is_hot:
             self._hot_since = now
         is_above = excess_k > (_END_K if load.is_hot else self._hot_k)
         is_hot = case_c >= limit_c or (is_above and (load.is_hot or not self._is_falling))
-        is_near = is_hot and case_c >= limit_c - _NEAR_LIMIT_K
+        near_k = _NEAR_LIMIT_K if is_known else 3.0 * _NEAR_LIMIT_K  # nothing else protects it
+        is_near = is_hot and case_c >= limit_c - near_k
         load.set_heat(is_hot, is_near and now - self._hot_since >= _LIMITED_US)
         self._show_heat(now)
 

@@ -26,6 +26,7 @@ class LoadLimits:
         self.is_new = False
         self.devices_warm: bool | None = None
         self.has_shut_branch = self.is_branch_shut = self.is_flow_needed = False
+        self.is_flow_little = self.devices_cool = False
         self._ignores_limit = self._ignores_off = False
         self._valid_until = [0, 0, 0]
         self._was_cold_needed, self._noted_at = False, -2
@@ -52,14 +53,19 @@ class LoadLimits:
         ticks = self._agent.ticks
         self._valid_until[order] = ticks.count + ticks.per_cycle + ticks.per_cycle // 2
 
-    def report_warm(self, devices_warm: "bool | None") -> None:
-        """Record whether all device temperatures are too high; None: none is known."""
-        self.devices_warm = devices_warm
-
-    def report_shut_branch(self, may_be_shut: bool, is_shut: bool) -> None:
-        """Record whether the resistance of the row is higher, so that a branch may be shut, and
-        whether it is certain.
+    def report_warm(self, devices_warm: "bool | None", devices_cool: bool = False) -> None:
+        """Record whether all device temperatures are too high, None: none is known; and whether all
+        show that their load needs no limit.
         """
+        self.devices_warm, self.devices_cool = devices_warm, devices_cool
+
+    def report_shut_branch(
+        self, may_be_shut: bool, is_shut: bool, is_flow_little: bool = False
+    ) -> None:
+        """Record whether the resistance of the row is higher, so that a branch may be shut,
+        whether it is certain, and whether the flow meter shows less than the full power needs.
+        """
+        self.is_flow_little = is_flow_little
         self.has_shut_branch, self.is_branch_shut = may_be_shut, is_shut
         if not is_shut:
             self.is_flow_needed = False

@@ -95,18 +95,29 @@ class LoadShedding:
 
     def follow_protection(self, now: int) -> None:
         """Switch off all loads by order, those that ignore a limit of the protection, and those
-        that are overheated. A load with a silent service is switched off by its outlets too.
+        that are overheated. If all with a temperature were, the others are switched off too. A load
+        with a silent service is switched off by its outlets too.
         """
         limits = self._limits
         is_lost = self._headroom.heat_rejection_lost or limits.limit_reason
+        is_any_on = True in [load.is_on and load.is_case_known for load in self._loads]
+        all_overheated = not is_any_on and self._are_all_overheated()
         for load in self._loads:
             must_shed = limits.shed_reason or (is_lost and load.ineffective) or load.is_overheated
+            must_shed = must_shed or (all_overheated and not load.is_case_known)
             if load.is_on and load.can_switch and must_shed:
                 target = load.target
                 if load.is_overheated:
                     load.count_heat_trip()
                 load.set_outlets(target is not None and target.answered_at < load.lowered_at)
                 self._switch(load, False, now, force=True)
+
+    def _are_all_overheated(self) -> bool:
+        """Return whether two or more loads have a device temperature, and all were switched off
+        because of it. Then no coolant flows, and those without a temperature are hot too.
+        """
+        measured = [load for load in self._loads if load.is_case_known]
+        return len(measured) > 1 and False not in [load.is_heat_trip for load in measured]
 
     def confirm_off(self, load: "Load") -> None:
         """Say that a load is off, because its power has shown it."""
@@ -129,11 +140,14 @@ class LoadShedding:
         self._next_shed_at = now + _SHED_INTERVAL_US
 
     def _restore(self, supply_c: float, now: int) -> None:
+        all_overheated = self._are_all_overheated()
         # The place decides between equal priorities: a sort of MicroPython is not stable.
         off = [
             (-load.priority, position)
             for position, load in enumerate(self._loads)
-            if not load.is_on and not (self._limits.is_branch_shut and load.heat_trips)
+            if not load.is_on
+            and not (self._limits.is_branch_shut and load.heat_trips)
+            and (load.is_case_known or not all_overheated)
         ]
         for _, position in sorted(off):
             load = self._loads[position]

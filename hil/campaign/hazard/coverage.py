@@ -9,6 +9,7 @@ from collections import Counter
 from itertools import combinations
 from typing import Any
 
+from hil.campaign.hazard.exemptions import load_exemptions
 from hil.campaign.hazard.injected_faults import faults_by_word, load_table
 from hil.campaign.hazard.run import CaseResult
 from hil.measure.registry import ALARM_CODES
@@ -68,6 +69,9 @@ class HazardTally:
             "failed": self.failed,
             "exempt": self.exempt,
             "exempt_reasons": dict(self.reasons.most_common()),
+            "exempt_unused": [
+                entry.label for entry in load_exemptions() if entry.reason not in self.reasons
+            ],
             "max_exempt": int(MAX_EXEMPT * self.runs),
             "violations": dict(sorted(self.violations.items())),
             "virtual_hours": round(self.virtual_s / 3600, 2),

@@ -34,6 +34,12 @@ class Exemption:
     text: str = ""
     max_load_kw: float = 0.0
 
+    @property
+    def label(self) -> str:
+        """Invariant and words, for a person."""
+        one_of = f" and one of {', '.join(self.one_of)}" if self.one_of else ""
+        return f"{self.invariant} {', '.join(self.words)}{one_of}"
+
     def matches(
         self, invariant: str, case: HazardCase, codes: tuple[str, ...], text: str = ""
     ) -> bool:
@@ -41,13 +47,19 @@ class Exemption:
 
         `codes`: its alarms. `text`: what was seen.
         """
-        values = {fault.word: fault.value for fault in case.faults}
         return (
             invariant == self.invariant
-            and set(self.words) <= set(values)
-            and (not self.one_of or not set(self.one_of).isdisjoint(values))
             and self.alarm in ("", *codes)
             and self.text in text
+            and self.covers(case)
+        )
+
+    def covers(self, case: HazardCase) -> bool:
+        """Return whether the faults, the times, the load and the site are those of the entry."""
+        values = {fault.word: fault.value for fault in case.faults}
+        return (
+            set(self.words) <= set(values)
+            and (not self.one_of or not set(self.one_of).isdisjoint(values))
             and case.scenario.settings.it_kw >= self.min_load_kw
             and (not self.max_load_kw or case.scenario.settings.it_kw <= self.max_load_kw)
             and self.site in ("", case.site)

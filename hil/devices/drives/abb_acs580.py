@@ -120,7 +120,7 @@ class AbbAcs580(ModbusServer):
         self.hours = 2345.0
         self.running = self.shaft.speed_pct > 0.0
         self.inhibited = False
-        self.has_power = True
+        self._power_cuts: set[str] = set()
         self._updated_at = -1
         self._shown_steps = -1
         self._parameters_shown = False
@@ -148,17 +148,22 @@ class AbbAcs580(ModbusServer):
         """Set the communication time-out, µs; 0 turns the supervision off."""
         self.watchdog.set_period(period_us)
 
-    def cut_power(self) -> None:
+    @property
+    def has_power(self) -> bool:
+        """Whether no cause cuts its power."""
+        return not self._power_cuts
+
+    def cut_power(self, cause: str = "") -> None:
         """Cut the power: the drive does not reply, and the shaft coasts to a stop."""
-        self.has_power = False
+        self._power_cuts.add(cause)
         self.silent_until = NEVER
         self.running = False
         self.shaft.command(0.0, _COAST_PCT_S)
 
-    def restore_power(self, now: int) -> None:
-        """Restore the power after `cut_power`: the drive restarts."""
-        if not self.has_power:
-            self.has_power = True
+    def restore_power(self, now: int, cause: str = "") -> None:
+        """End a `cause` of `cut_power`: after the last one the drive restarts."""
+        if cause in self._power_cuts:
+            self._power_cuts.remove(cause)
             self.reboot(now)
 
     def reboot(self, now: int) -> None:

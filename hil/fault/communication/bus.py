@@ -43,7 +43,8 @@ def _start_other_master(testbed: Testbed, value: float) -> None:
 
 
 def _stop_other_master(testbed: Testbed) -> None:
-    testbed.bus.other_devices.clear()
+    devices = testbed.bus.other_devices
+    devices[:] = [device for device in devices if not isinstance(device, OtherMaster)]
 
 
 def _reboot_drive(testbed: Testbed, value: float) -> None:

@@ -10,18 +10,20 @@ from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
 from hil.devices.drives.abb_acs580 import AbbAcs580
 from hil.fault.base import FaultType
-from hil.plant.power.grid import UNDERVOLTAGE
+from hil.plant.power.grid import GENERATOR_OUTAGE, OUTAGE, UNDERVOLTAGE
 
 _SECOND = 1_000_000
+_GRID, _FEEDER = "grid", "feeder"
+"""Causes of a drive without power: the mains of the site, or its own feeder."""
 _UNDERVOLTAGE_FAULT = 0x3220  # fault code of the drive: undervoltage of the DC link
 _FAN_LIMITS = (1.0, float(LIMITS["fans"][1]))
 
 
-def _fail_grid(testbed: Testbed, _: float) -> None:
-    testbed.surroundings.grid.fail()
+def _fail_grid(testbed: Testbed, cause: str) -> None:
+    testbed.surroundings.grid.fail(cause)
     testbed.plant.advance(testbed.world.now)
     for drive in _mains_drives(testbed):
-        drive.cut_power()
+        drive.cut_power(_GRID)
 
 
 def _mains_drives(testbed: Testbed) -> list[AbbAcs580]:
@@ -29,17 +31,20 @@ def _mains_drives(testbed: Testbed) -> list[AbbAcs580]:
 
 
 def _restore_drive_power(testbed: Testbed) -> None:
+    """Give the drives the power of the grid, if it has any."""
+    if not testbed.surroundings.grid.supplied:
+        return
     for drive in _mains_drives(testbed):
-        drive.restore_power(testbed.world.now)
+        drive.restore_power(testbed.world.now, _GRID)
 
 
-def _restore_grid(testbed: Testbed) -> None:
-    testbed.surroundings.grid.restore()
+def _restore_grid(testbed: Testbed, cause: str) -> None:
+    testbed.surroundings.grid.restore(cause)
     _restore_drive_power(testbed)
 
 
 def _schedule_generator(testbed: Testbed, delay_s: float) -> None:
-    _fail_grid(testbed, 0.0)
+    _fail_grid(testbed, GENERATOR_OUTAGE)
     testbed.world.schedule(testbed.world.now + int(delay_s * _SECOND), _start_generator, testbed)
 
 
@@ -68,12 +73,12 @@ def _slice_of_fan(value: float) -> slice:
 def _cut_fan_power(testbed: Testbed, value: float) -> None:
     testbed.plant.advance(testbed.world.now)
     for drive in testbed.surroundings.fans[_slice_of_fan(value)]:
-        drive.cut_power()
+        drive.cut_power(_FEEDER)
 
 
 def _restore_fan_power(testbed: Testbed) -> None:
     for drive in testbed.surroundings.fans:
-        drive.restore_power(testbed.world.now)
+        drive.restore_power(testbed.world.now, _FEEDER)
 
 
 def _stop_fan_replies(testbed: Testbed, value: float) -> None:
@@ -95,25 +100,25 @@ def _trip_fan(testbed: Testbed, value: float) -> None:
 POWER_EVENTS: dict[str, FaultType] = {
     "grid_outage": FaultType(
         "the mains fail: the drives lose their power; at the end they restart",
-        _fail_grid,
-        _restore_grid,
+        lambda testbed, _: _fail_grid(testbed, OUTAGE),
+        lambda testbed: _restore_grid(testbed, OUTAGE),
     ),
     "grid_generator": FaultType(
         "the mains fail; a generator supplies after VALUE s; at the end the mains return",
         _schedule_generator,
-        _restore_grid,
+        lambda testbed: _restore_grid(testbed, GENERATOR_OUTAGE),
         limits=(1, 600),
     ),
     "grid_dip": FaultType(
         "the mains voltage dips to VALUE % of nominal; below 65 % running drives trip",
         _dip_grid,
-        lambda testbed: testbed.surroundings.grid.restore(),
+        lambda testbed: testbed.surroundings.grid.set_voltage(1.0),
         limits=(1, 110),
     ),
     "grid_frequency": FaultType(
         "the grid frequency is VALUE Hz",
         _set_frequency,
-        lambda testbed: testbed.surroundings.grid.restore(),
+        lambda testbed: testbed.surroundings.grid.set_frequency(50.0),
         limits=(45, 65),
     ),
     "fan_lost": FaultType(

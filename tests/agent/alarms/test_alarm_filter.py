@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The alarm filter: which alarms reach a person, and when."""
 
+import json
 import random
 
 import pytest
 
 from agent.alarms.alarm_filter import (
     CHATTER_MS,
+    RELAPSE_MS,
     ROOT_END_MS,
     ROOT_WAIT_MS,
     SETTLE_MS,
@@ -179,6 +181,14 @@ def test_a_failure_of_the_mains_explains_the_loss_of_flow() -> None:
     assert named(found.poll(25_000)) == ["raised flow_low"], "the flow does not come back"
 
 
+def test_a_lost_bus_explains_the_supply_that_is_not_read() -> None:
+    """The bus of the valve: the one of the first device. Another bus explains nothing."""
+    for bus, messages in (("bus1", []), ("bus2", ["raised dew"])):
+        found = AlarmFilter(BUSES)
+        raise_all(found, 0, f"bus_lost:{bus}", "dew")
+        assert named(found.poll(ROOT_WAIT_MS)) == [f"raised bus_lost:{bus}", *messages]
+
+
 def test_a_hot_load_explains_the_shut_branch() -> None:
     """Its alarm asks for the same act. A branch without a hot load is a message of its own."""
     found = AlarmFilter()
@@ -234,3 +244,60 @@ def test_a_loss_of_coolant_explains_the_loss_of_flow_and_the_dry_run() -> None:
     assert named(found.poll(0)) == ["raised mains_low", "raised coolant_loss"]
     raise_all(found, 5_000, "flow_low", "dry_run")
     assert named(found.poll(5_000)) == []
+
+
+def report_flow_loss(found: AlarmFilter, end_ms: int) -> None:
+    """A loss of flow is reported, and ends at `end_ms`."""
+    raise_all(found, 0, "flow_low")
+    assert named(found.poll(ROOT_WAIT_MS)) == ["raised flow_low"]
+    found.change(end_ms, False, "flow_low")
+    assert named(found.poll(end_ms)) == ["cleared flow_low"]
+
+
+@pytest.mark.parametrize(("end_ms", "is_named"), [(60_000, False), (50_000, True)])
+def test_an_effect_that_begins_soon_after_its_root_is_explained(
+    end_ms: int, is_named: bool
+) -> None:
+    """Loads come back within `RELAPSE_MS`; later a hot device is an event of its own."""
+    found = AlarmFilter()
+    report_flow_loss(found, end_ms)
+    begin_ms = 60_000 + RELAPSE_MS - 1
+    raise_all(found, begin_ms, "device_hot:gpu1")
+    due_ms = begin_ms + ROOT_WAIT_MS
+    assert named(found.poll(due_ms)) == ["raised device_hot:gpu1"] * is_named
+    if not is_named:
+        assert named(found.poll(begin_ms + ROOT_END_MS - 1)) == []
+        assert named(found.poll(begin_ms + ROOT_END_MS)) == ["raised device_hot:gpu1"]
+
+
+def test_a_root_that_no_person_got_explains_no_relapse() -> None:
+    found = AlarmFilter()
+    raise_all(found, 0, "flow_low")
+    found.change(100, False, "flow_low")
+    assert found.poll(200) == []
+    raise_all(found, 300, "device_hot:gpu1")
+    assert named(found.poll(300 + ROOT_WAIT_MS)) == ["raised device_hot:gpu1"]
+
+
+def test_a_clogged_filter_continues_the_loss_of_flow() -> None:
+    """The flow is little for ever, so the devices become hot minutes after the loss has ended."""
+    found = AlarmFilter()
+    report_flow_loss(found, 40_000)
+    raise_all(found, 41_000, "filter_high")
+    assert named(found.poll(51_000)) == ["raised filter_high"]
+    found.load(json.loads(json.dumps(found.dump())))
+    raise_all(found, 240_000, "device_hot:gpu1")
+    assert found.poll(300_000) == []
+    found.change(300_000, False, "filter_high")
+    assert named(found.poll(300_000)) == ["cleared filter_high"]
+    assert named(found.poll(300_000 + ROOT_END_MS)) == ["raised device_hot:gpu1"]
+
+
+def test_a_clogged_filter_alone_explains_no_hot_device() -> None:
+    found = AlarmFilter()
+    raise_all(found, 0, "filter_high", "device_hot:gpu1")
+    assert named(found.poll(ROOT_WAIT_MS)) == ["raised device_hot:gpu1"]
+    found = AlarmFilter()
+    report_flow_loss(found, 3000)
+    raise_all(found, 3000 + WINDOW_MS, "filter_high", "device_hot:gpu1")
+    assert named(found.poll(3000 + WINDOW_MS + ROOT_WAIT_MS)) == ["raised device_hot:gpu1"]

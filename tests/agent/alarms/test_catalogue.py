@@ -37,6 +37,8 @@ def build(**changes: Any) -> dict[str, Any]:
         ({"priority": 1, "respond_s": 9, "suppressed_by": ["root"]}, "root: has a lower priority"),
         ({"priority": 2, "respond_s": 9, "suppressed_by": ["root"]}, "root: has a lower priority"),
         ({"suppressed_by": ["one"]}, "one: suppresses itself"),
+        ({"continued_by": ["two"]}, "one: continued_by two: no such other code"),
+        ({"continued_by": ["one"]}, "one: continued_by one: no such other code"),
     ],
 )
 def test_a_wrong_entry_is_refused(changes: dict[str, Any], text: str) -> None:

@@ -10,9 +10,10 @@ import pytest
 from agent.port_numbers import FIRST_BUS
 from hil.annual.site import AnnualSite
 from hil.bench.testbed import Testbed
-from hil.campaign.hazard import plant_only
+from hil.campaign.hazard import exemption_review, plant_only
 from hil.campaign.hazard.case_generator import CaseOptions, HazardCase, generate_case
 from hil.campaign.hazard.coverage import HazardTally
+from hil.campaign.hazard.exemption_review import Review
 from hil.campaign.hazard.exemptions import find_exemption, load_exemptions
 from hil.campaign.hazard.injected_faults import (
     FALSE_VALUE,
@@ -32,6 +33,7 @@ from hil.kernel.world import World
 from hil.plant.air.weather import load_weather
 from hil.scenario.loader import find
 from hil.scenario.semantic_check import find_problem
+from hil.tools import hazard as hazard_tool
 from protocols.modbus import pdu
 
 ANY = CaseOptions()
@@ -142,6 +144,37 @@ def test_exemptions_have_reasons_and_known_words() -> None:
         assert len(entry.reason) > 20
 
 
+def test_each_exemption_covers_cases_that_are_drawn() -> None:
+    for entry in exemption_review.list_combinations():
+        case = next(exemption_review.draw_covered(entry), None)
+        assert case is not None, entry.label
+        assert len(case.faults) == max(2, len(entry.words) + len(entry.one_of))
+
+
+def test_a_review_ends_with_the_first_case_that_needs_the_exemption(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second case of each combination shows the supply below the dew point for 120 s."""
+    runs: list[HazardCase] = []
+
+    def judge(case: HazardCase, _: object) -> tuple[list[tuple[str, float, str]], tuple[str, ...]]:
+        runs.append(case)
+        is_wet = len(runs) % 2 == 0
+        return [("I2", 9.0, "below the dew point for 120 s, -0.2 K")] * is_wet, ("dew",)
+
+    monkeypatch.setattr(exemption_review, "judge", judge)
+    entries = exemption_review.list_combinations()
+    dry, wet = (next(e for e in entries if e.invariant == name) for name in ("I1", "I2"))
+    assert exemption_review.review(dry, 4, "cpython") == Review(dry.label, 4, "")
+    assert exemption_review.review(wet, 4, "cpython") == Review(
+        wet.label, 2, runs[-1].scenario.title
+    )
+    monkeypatch.setattr(hazard_tool, "list_combinations", lambda: [dry])
+    assert hil(["hazard", "--exemptions", "2", "--workers", "1"]) == 1
+    assert f"{dry.label}: NOT SEEN (2 cases)" in capsys.readouterr().out
+    assert hil(["hazard", "--exemptions", "0"]) == 2
+
+
 def test_exemption_needs_all_its_words() -> None:
     words = "bmc_silent", "outlet_ignores", "pumps_seized"
     case = make_case(*(InjectedFault(word) for word in words))
@@ -179,8 +212,9 @@ def find_case(
 def test_a_wet_supply_is_exempt_only_while_no_controller_had_the_time() -> None:
     long = "below the dew point for 120 s, -1.6 K"
     for words, load_kw, value, lead_s, is_exempt in (
-        (("valve_stuck", "valve_reversed"), 30.0, None, 3, True),
-        (("valve_stuck", "valve_reversed"), 30.0, None, 20, False),
+        (("valve_stuck", "valve_reversed"), 30.0, None, 3, False),
+        (("valve_dead", "valve_reversed"), 30.0, None, 3, True),
+        (("valve_dead", "valve_reversed"), 30.0, None, 20, False),
         (("valve_dead", "it_load"), 60.0, 10.0, 20, True),
         (("valve_dead", "it_load"), 60.0, 10.0, 60, False),
         (("bus_silent", "it_load"), 60.0, 10.0, 60, False),
@@ -419,6 +453,12 @@ def test_too_many_exempt_runs_are_found() -> None:
     assert tally.has_too_many_exempt
     assert (record["failed"], record["exempt"], record["max_exempt"]) == (0, 3, 2)
     assert record["exempt_reasons"] == {exempt.exempt_reason: 3}
+    assert record["exempt_unused"] == [entry.label for entry in load_exemptions()]
+    used = load_exemptions()[0]
+    result = CaseResult(1, 2, ("leak", "power_cut"), "", cpu_s=1.0)
+    result.violations = [replace(exempt, exempt_reason=used.reason)]
+    tally.add(result)
+    assert used.label not in tally.record()["exempt_unused"]
     assert record["runs_per_cpu_min"] == 60.0
 
 

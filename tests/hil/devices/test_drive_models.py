@@ -302,6 +302,17 @@ def test_acs580_without_power_does_not_restart_or_reply() -> None:
     assert master.read(UNIT, 0) == [0x047E]
 
 
+def test_acs580_has_power_when_no_cause_cuts_it() -> None:
+    drive, master = stopped_drive()
+    drive.cut_power("feeder")
+    drive.cut_power("feeder")
+    for cause, has_power in (("", False), ("other", False), ("feeder", True)):
+        drive.restore_power(master.now, cause)
+        assert drive.has_power is has_power, cause
+    master.now += drive.boot_us
+    assert master.read(UNIT, 0) == [0x047E]
+
+
 def test_acs580_that_does_not_reply_trips_and_has_no_restart_when_the_mains_return() -> None:
     hall = plant()
     drive = AbbAcs580(hall, 0, UNIT, comm_timeout_us=0)

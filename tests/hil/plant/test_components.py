@@ -502,6 +502,24 @@ def test_generator_starts_only_after_outage() -> None:
     assert grid == Grid()
 
 
+def test_the_mains_return_when_the_last_cause_has_ended() -> None:
+    grid = Grid()
+    grid.set_voltage(0.5)
+    grid.set_frequency(49.0)
+    grid.fail("outage")
+    grid.fail("generator")
+    assert grid.state() == (0.0, 0.0)
+    grid.start_generator()
+    assert grid.state() == (1.0, pytest.approx(49.7))
+    grid.restore("outage")
+    assert grid.state() == (1.0, pytest.approx(49.7)), "the generator supplies the row"
+    grid.restore("generator")
+    assert grid.state() == (0.5, 49.0), "the dip has not ended"
+    grid.set_voltage(1.0)
+    grid.set_frequency(50.0)
+    assert grid == Grid()
+
+
 def test_reference_accepts_changed_parameters() -> None:
     assert reference_parameters(1000.0, plate_r0_k_w=0.02).plate_r0_k_w == 0.02
     assert replace(COOLER, fan_kw=1.0).fan_kw == 1.0

@@ -270,6 +270,18 @@ def test_a_pump_that_gave_no_flow_is_the_last_to_lead():
     eq(send_command(rig, "rotate"), "lead is lead")
 
 
+def test_a_pump_that_was_blocked_leads_when_it_may_be_tried():
+    rig = make_rig()
+    group, lead = rig.agent.pressure_loop, rig.agent.pumps[0]
+    group.restore_order(["1", "0"])
+    rig.run(60)
+    eq((group.order, control_words(rig)), ([1, 0], (STOP, RUN)))
+    lead.is_first = True
+    rig.run(2)
+    eq((group.order, lead.is_first), ([0, 1], False))
+    eq(control_words(rig), (RUN, RUN))  # the present one runs on until it turns
+
+
 def test_drive_in_local_mode_is_replaced_and_raises_alarm():
     rig = make_rig()
     rig.set(LEAD, 2, 0)

@@ -110,13 +110,30 @@ NEAR = ["supply is near or below the dew point of 15.0 C"]
 def test_no_load_an_unknown_supply_and_a_silent_valve_are_a_dew_alarm():
     """The facility water is colder than the dew point, and nothing warms the supply any more."""
     row = SilentRow()
-    eq((row.step(100), row.context.arbiters[VALVE].claims[0][3]), ([], 90.0))
+    eq((row.step(10), row.context.arbiters[VALVE].claims[0][3]), ([], 90.0))
     row.limits.is_off = True
     eq((row.step(), row.context.arbiters[VALVE].claims[0][3]), (NEAR, 0.0))
     row.readings.valve_pct = 40.0  # the valve answers before the supply does
     eq(row.step(), NEAR)
     row.readings.supply_c = 18.0
     eq((row.step(59), row.step()), (NEAR, []))
+
+
+def test_a_supply_that_is_unknown_for_long_and_a_silent_valve_are_a_dew_alarm():
+    """Less flow or less heat would wet the row, and nothing could prevent or show it."""
+    row = SilentRow()
+    eq([row.step() for _ in range(14)], [[]] * 14)
+    suspect = ["supply may be below 15.0 C"]
+    eq((row.step(), row.context.arbiters[VALVE].claims[0][3]), (suspect, 90.0))
+    row.readings.supply_c = 18.0
+    eq(row.step(), [])
+    for row in (SilentRow(fws_supply_c=15.1), SilentRow(valve_pct=0.9)):
+        eq(row.step(100), [])
+    row = SilentRow()
+    row.readings.valve_pct = 40.0
+    eq(row.step(100), [])
+    row = SilentRow(fws_supply_c=None)  # a restart while the bus is silent
+    eq((row.step(14), row.step()), ([], suspect))
 
 
 def test_a_valve_that_answers_or_was_shut_and_warm_water_are_no_dew_alarm():
@@ -136,6 +153,6 @@ def test_a_supply_that_is_known_again_near_the_dew_point_is_an_alarm_immediately
         eq((silent_s, supply_c, row.step()), (silent_s, supply_c, NEAR * found))
         eq(row.context.arbiters[VALVE].claims[0][3], 0.0)
     row = SilentRow()
-    row.step(60)
+    row.step(13)
     row.readings.supply_c = 18.0  # 2 K less than a minute ago is no fall of 2 K/s
     eq([row.step() for _ in range(9)], [[]] * 9)

@@ -159,6 +159,7 @@ class CoolDevice:
     """A device whose load is marked as cool or not."""
 
     is_warm = False
+    is_compared = True
 
     def __init__(self, load, cool):
         self.load = load
@@ -184,7 +185,7 @@ def test_row_of_cool_devices_is_not_limited_without_supply_temperature():
         CoolDevice(component.loads[0], False),
         CoolDevice(component.loads[1], True),
     ]
-    component.devices[0].is_warm = None  # without a temperature
+    component.devices[0].is_compared = False  # without a temperature
     eq(component._are_devices_cool(), True)
 
 

@@ -42,6 +42,26 @@ def test_loss_of_flow_is_warm_then_hot_then_overheated():
     eq([over for _, _, over in seen].index(True), 9)
 
 
+def test_a_supply_that_was_never_read_does_not_hide_the_heat():
+    """After a restart without the unit: the coolant stands, and the case warms by 1 K/s."""
+    bench = HeatRig()
+    eq([bench.step(62.0, supply_c=None) for _ in range(60)], [(None, False, False)] * 60)
+    seen = [bench.step(62.0 + i, supply_c=None) for i in range(1, 30)]
+    eq([hot for _, hot, _ in seen].index(True), 8)
+    eq([over for _, _, over in seen].index(True), 13)
+    eq({warm for warm, _, _ in seen}, {None})
+    bench = HeatRig()
+    eq(bench.step(86.0, supply_c=None), (None, True, False))  # hot from the start
+
+
+def test_a_device_shows_a_cold_supply_that_was_never_read():
+    """900 W explain 30 K: at 51 °C the supply is 21 °C, at 56 °C it is 26 °C."""
+    for case_c, is_cool in ((51.0, True), (54.0, True), (56.0, False)):
+        bench = HeatRig()
+        eq((bench.step(case_c, supply_c=None), bench.load.is_cool), ((None, False, False), is_cool))
+        eq(bench.heat.is_compared, True)
+
+
 def test_case_that_still_cools_after_a_stop_is_not_hot():
     """The load starts again at 10 % of its power; its case is 25 K warmer than that explains."""
     bench, case_c = HeatRig(), 60.0

@@ -64,7 +64,7 @@ class PumpOfSession:
     def __init__(self, name):
         self.session = SessionOfPoints(name, [("PumpSpeedPercent", 100)])
         self.running, self.stalled, self.has_tripped = True, False, False
-        self.is_last = False
+        self.is_last = self.is_first = False
 
     def tripped(self):
         return self.has_tripped
@@ -79,7 +79,7 @@ class RecordedLimits:
     def __init__(self):
         self.calls = []
         self.devices_warm = None
-        self.is_proven = self.is_flow_needed = False
+        self.is_proven = self.is_flow_needed = self.devices_cool = False
 
     def limit_all(self, reason):
         self.calls.append(("limit", reason))
@@ -87,7 +87,8 @@ class RecordedLimits:
     def shed_all(self, reason):
         self.calls.append(("shed", reason))
 
-    def report_shut_branch(self, may_be_shut, is_shut):
+    def report_shut_branch(self, may_be_shut, is_shut, is_flow_little=False):
+        self.is_flow_little = is_flow_little
         self.has_shut_branch, self.is_branch_shut = may_be_shut, is_shut
 
     def cap(self, permille, reason):

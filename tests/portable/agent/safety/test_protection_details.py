@@ -89,7 +89,17 @@ def test_a_restored_pump_is_tried_again_five_minutes_after_the_restart():
     drive.pump.session.answer(START, 0.0)
     for ms, is_stalled in ((0, True), (299_999, True), (300_000, False)):
         drive.update(START + ms * MILLISECOND)
-        eq((ms, drive.pump.stalled), (ms, is_stalled))
+        eq((ms, drive.pump.stalled, drive.pump.is_first), (ms, is_stalled, not is_stalled))
+
+
+def test_a_pump_that_gave_no_flow_is_not_the_first_after_its_time():
+    made = DryRow(Protection)
+    drive = made.protection.drives[0]
+    made.step(400)
+    drive.mark_failed(made.now)
+    eq((drive.pump.stalled, drive.is_suspect), (True, True))
+    drive.update(made.now + 300 * SECOND)
+    eq((drive.pump.stalled, drive.pump.is_first), (False, False))
 
 
 def test_the_exact_limits_of_the_row_resistance():
@@ -403,3 +413,23 @@ def test_a_stop_of_the_pumps_ends_no_alarm_of_the_row():
         setattr(made, name, None if name == "flow_lie" else 1.0)
         made.pressure_share = 1.0
         assert code not in run(made), (code, made.codes())
+
+
+def test_little_flow_is_reported_below_the_flow_of_the_full_power():
+    made = DryRow(Protection)
+    made.step(400)
+    eq(made.limits.is_flow_little, False)
+    design = made.protection._design_lpm
+    session = made.protection._sessions[0]
+    for percent, is_little in ((46, False), (44, True)):
+        values = [
+            reading.raw / point.denominator
+            for reading, point in zip(session.readings, session.points)
+        ]
+        for i, name in enumerate(session.names):
+            if name == "FlowLitersPerMinute":
+                values[i] = design * percent / 100
+        session.answer(made.now, *values)
+        made.protection._evaluate(made.now)
+        made.protection._react(made.now)
+        eq((percent, made.limits.is_flow_little), (percent, is_little))

@@ -277,3 +277,36 @@ def test_a_load_that_was_overheated_stays_off_while_a_branch_is_shut():
     eq(row.step(300), [False, True])
     row.limits.report_shut_branch(True, False)
     eq(row.step(2), [True, True])
+
+
+def test_loads_without_a_temperature_follow_when_all_others_were_overheated():
+    """The coolant stands, and nothing else shows it: after a restart without the unit."""
+    one, two, _ = loads = [make_load("one", 5), make_load("two", 5), make_load("other", 1)]
+    row = Row(loads)
+    for load in (one, two):
+        load.set_case_known()
+        load.set_heat_shown(True)
+    one.set_heat(True, True)
+    row.shedding.follow_protection(row.now)
+    eq([load.is_on for load in loads], [False, True, True])
+    two.set_heat(True, True)
+    row.shedding.follow_protection(row.now)
+    row.shedding.follow_protection(row.now)
+    eq([load.is_on for load in loads], [False, False, False])
+    for load in (one, two):
+        load.set_heat(False, False)
+    eq(row.step(110), [False, False, False])
+    eq(row.step(15), [True, True, False])  # after twice 60 s; the cause can still be there
+    one.set_heat_shown(False)
+    eq(row.step(2), [True, True, True])
+
+
+def test_one_overheated_load_is_no_loss_of_flow():
+    one, _ = loads = [make_load("one", 5), make_load("other", 1)]
+    row = Row(loads)
+    one.set_case_known()
+    one.set_heat_shown(True)
+    one.set_heat(True, True)
+    for _ in range(3):
+        row.shedding.follow_protection(row.now)
+    eq([load.is_on for load in loads], [False, True])
