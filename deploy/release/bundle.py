@@ -26,8 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 MAX_BYTES = MAX_CHUNKS * MAX_CHUNK_BYTES
 DROPPED = (
     "hil/",
+    "deploy/broker/",
     "deploy/container/",
     "deploy/debian/",
+    "deploy/examples/",
     "deploy/factory/",
     "deploy/firmware/",
     "deploy/ops/command/decommission.py",
@@ -36,18 +38,21 @@ DROPPED = (
     "deploy/ops/command/update.py",
     "deploy/ops/fleet/",
     "deploy/ops/pki/",
+    "deploy/ops/unit_config/dry_run.py",
     "deploy/orchestrate/",
     "deploy/relay/",
     "deploy/release/",
+    "deploy/secret_file.py",
     "agent/runtime/board/",
     "agent/runtime/micropython.py",
     "drivers/ports/micropython/",
 )
 """A controller with CPython does not run these: the bench, packages and images, the authority of
 certificates, the end of a unit, changes and updates that are sent to units, the scheduler of a
-site, the relay on the ground and the commands that read its database, the steps of a release, the
-ports of boards."""
+site, the relay on the ground with its broker and the commands that read its database, the steps of
+a release, the ports of boards, and examples of these."""
 KEPT = (
+    "deploy/examples/unit.json",
     "deploy/firmware/__init__.py",
     "deploy/firmware/memory_layout.py",
     "deploy/firmware/supervisor/__init__.py",
