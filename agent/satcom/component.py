@@ -224,7 +224,7 @@ class SatcomComponent(Component):
         self.agent.alarms.update(RADIO_RULE, "", reason != "", now, RADIO_RULE.text + " " + reason)
         radio_on = link_state.radio_is_on(self._state)
         allowed = self.permit.allows(now)
-        if self.kind == "ip" and not radio_on if allowed else radio_on:
+        if allowed != radio_on and (radio_on or self.kind == "ip"):  # others: see _control_radio
             self._switch_radio(allowed, now)
 
     def alarm_pending(self) -> bool:
