@@ -6,6 +6,10 @@ that dates the blocks of the run without UTC. An uptime can be wrong while the U
 blocks that agree make a clock certain. Another one replaces it only after two blocks in a row that
 agree. A clock of one block is replaced by the next block. What is certain is only in memory: after
 a restart of the relay the clock is as that of one block.
+
+A block that waits in the quarantine is read again at each new clock of its run. It counts once: a
+known clock is replaced only by a block with a higher record number than those before. Else two
+blocks that wait and disagree would replace the clock of each other without end.
 """
 
 from deploy.relay.decode.dating import RunClock
@@ -27,15 +31,19 @@ class RunClocks:
         self.conflicts = 0
         self._certain: dict[_Key, None] = {}
         self._other: dict[_Key, int] = {}
+        self._counted: dict[_Key, int] = {}
+        """The highest record number of the blocks that gave the clock of a run."""
 
     def is_news(self, entry: Entry, clock: RunClock, known: RunClock | None) -> bool:
         """Return whether a clock that a block tells is to be stored."""
         key = (entry.unit, entry.generation, clock.run)
-        for table in (self._certain, self._other):
+        for table in (self._certain, self._other, self._counted):
             if len(table) > _MOST_RUNS:
                 table.clear()
-        if known is None:
-            return True
+        is_newer = entry.number > self._counted.get(key, -1)
+        self._counted[key] = max(entry.number, self._counted.get(key, -1))
+        if known is None or not is_newer:
+            return known is None
         difference = abs(known.offset_ms - clock.offset_ms)
         if difference < _CONFLICT_MS:
             self._certain[key] = None

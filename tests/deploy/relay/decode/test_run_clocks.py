@@ -79,3 +79,37 @@ def test_wrong_uptimes_that_differ_change_nothing(unit: RunUnit) -> None:
         assert unit.send(True, days * _DAY_MS) == [0] * 5
     assert unit.send(False) == [0] * 5
     unit.rig.close()
+
+
+def settle_within(rig: PipelineRig, steps: int) -> bool:
+    """Return whether the pipeline comes to rest within `steps`."""
+    return any(not rig.pipeline.process() for _ in range(steps))
+
+
+@pytest.mark.parametrize("blocks", [2, 3])
+@pytest.mark.parametrize("apart_ms", [1000, 16_384, 59_000, 61_000, _DAY_MS])
+@pytest.mark.parametrize("is_backwards", [False, True])
+def test_blocks_that_wait_and_disagree_come_to_rest(
+    blocks: int, apart_ms: int, is_backwards: bool
+) -> None:
+    """A block with one row with UTC gives a clock, but no period: its other rows wait.
+
+    Each clock released all blocks that waited, and each of these gave its own clock again.
+    """
+    rig = PipelineRig()
+    rig.send(pack(ALARM))
+    records = [
+        rows_record(n, block_of_run(7, 5000, [START_MS + n * apart_ms, None, None], 3 * n))
+        for n in range(1, blocks + 1)
+    ]
+    for record in reversed(records) if is_backwards else records:
+        rig.receive(pack(record))
+        assert settle_within(rig, 50)
+    assert rig.reasons() == ["undated"] * blocks
+    end = START_MS + blocks * apart_ms
+    for number in (30, 31):  # two that agree
+        newer = block_of_run(7, 5000, [end + 1000 * at for at in range(3)], 3 * number)
+        rig.receive(pack(rows_record(number, newer)))
+        assert settle_within(rig, 50)
+    assert rig.reasons() == [], "a clock with a period dates all"
+    rig.close()
