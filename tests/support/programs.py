@@ -8,12 +8,13 @@ failure.
 
 import ctypes.util
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,17 @@ def require_library(name: str) -> str:
     return result
 
 
-def free_port() -> int:
-    """Return a free TCP port of the loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """Return a port that no socket has, for a server that starts later.
+
+    It is below the range of Linux for outgoing connections (32768 to 60999): one of those could
+    take it before the server does. The numbers are random, because tests run side by side.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(22_768)
+        with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
+            probe.bind(("", port))
+            return port
 
 
 def wait_until_open(port: int, timeout_s: float = 10.0) -> None:

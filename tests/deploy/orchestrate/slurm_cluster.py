@@ -36,7 +36,7 @@ JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 MpiDefault=none
-ReturnToService=2
+ReturnToService=1
 MinJobAge=300
 SlurmdParameters=config_overrides
 SchedulerParameters=bf_interval=1,sched_interval=2,sched_min_interval=0

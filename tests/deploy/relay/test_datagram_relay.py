@@ -43,7 +43,7 @@ from protocols.telemetry import message as telemetry_message
 from protocols.telemetry import receipt
 from tests.deploy.relay.relay_rig import UNIT as RIG_UNIT
 from tests.deploy.relay.relay_rig import PipelineRig
-from tests.support.programs import require_program
+from tests.support.programs import free_port, require_program
 from tests.support.repository import ROOT
 
 TIMEOUT_S = 120.0
@@ -277,12 +277,6 @@ def test_gateway_options(tmp_path: Path) -> None:
 
 
 # --- The complete path ----------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 @pytest.fixture

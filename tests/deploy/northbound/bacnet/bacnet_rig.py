@@ -24,7 +24,7 @@ from deploy.northbound.bacnet import datagram_filter
 from deploy.northbound.bacnet.device import BacnetDevice, make_device
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.rate_limit import ShareLimits
-from tests.support.programs import MISSING, require_program
+from tests.support.programs import MISSING, free_port, require_program
 from tests.support.repository import ROOT
 
 DEVICE = 4711
@@ -32,10 +32,8 @@ _NODE = Path(__file__).with_name("node")
 
 
 def free_udp_port() -> int:
-    """Return a free UDP port of the loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a free UDP port."""
+    return free_port(socket.SOCK_DGRAM)
 
 
 def set_limits(monkeypatch: pytest.MonkeyPatch, limits: ShareLimits) -> None:

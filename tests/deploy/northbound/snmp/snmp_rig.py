@@ -19,16 +19,14 @@ from deploy.northbound.snmp import tree
 from deploy.northbound.snmp.liveness import LivenessTimes
 from deploy.northbound.snmp.process import SnmpProcess, SnmpSettings
 from tests.deploy.northbound.record_writer import write_record
-from tests.support.programs import require_program
+from tests.support.programs import free_port, require_program
 
 USER, AUTHENTICATION, PRIVACY = "reader", "authentication-1", "privacy-secret-2"
 
 
 def free_udp_port() -> int:
-    """Return a free UDP port of the loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a free UDP port."""
+    return free_port(socket.SOCK_DGRAM)
 
 
 class SnmpRig:
