@@ -54,6 +54,21 @@ def test_a_supply_that_was_never_read_does_not_hide_the_heat():
     eq(bench.step(86.0, supply_c=None), (None, True, False))  # hot from the start
 
 
+def test_a_case_that_heats_faster_than_a_supply_is_hot_earlier_without_a_supply():
+    """After a restart without the unit, 90 % of the power: the coolant stands."""
+    bench = HeatRig()
+    eq(bench.step(66.0, supply_c=None), (None, False, False))
+    seen = [bench.step(66.0 + 2.0 * i, supply_c=None)[1:] for i in range(1, 8)]
+    eq(seen, [(True, False)] * 4 + [(True, True)] * 3)
+    bench = HeatRig()
+    eq([bench.step(50.0 + 2.0 * i, supply_c=None)[1] for i in range(4)], [False] * 3 + [True])
+    bench = HeatRig()
+    eq([bench.step(66.0 + 1.25 * i, supply_c=None)[1] for i in range(7)], [False] * 7)
+    bench = HeatRig()
+    bench.settle()
+    eq([bench.step(62.0 + 2.0 * i)[1] for i in range(1, 5)], [False] * 4)  # the supply is known
+
+
 def test_a_device_shows_a_cold_supply_that_was_never_read():
     """900 W explain 30 K: at 51 °C the supply is 21 °C, at 56 °C it is 26 °C."""
     for case_c, is_cool in ((51.0, True), (54.0, True), (56.0, False)):
