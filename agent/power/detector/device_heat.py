@@ -166,7 +166,8 @@ class DeviceHeat:
             if not -max_change_k <= case_c - last_c <= max_change_k:
                 return False
         self._is_falling = last_c is None or case_c < last_c  # one reading shows no direction
-        self._is_fast = last_c is not None and case_c - last_c >= _FAST_K_S * elapsed_s
+        # A reading can have whole degrees: one step soon after the last reading is not fast.
+        self._is_fast = last_c is not None and case_c - last_c >= _FAST_K_S * max(1.0, elapsed_s)
         self._case_c, self._valid_at = case_c, now
         self.load.set_case_known()
         return True

@@ -65,6 +65,10 @@ def test_a_case_that_heats_faster_than_a_supply_is_hot_earlier_without_a_supply(
     bench = HeatRig()
     eq([bench.step(66.0 + 1.25 * i, supply_c=None)[1] for i in range(7)], [False] * 7)
     bench = HeatRig()
+    for i in range(7):  # two readings a second, in whole degrees
+        bench.second = 0.5 * i - 1 + 10
+        eq(bench.step(66.0 + (i + 1) // 2, supply_c=None)[1], False)
+    bench = HeatRig()
     bench.settle()
     eq([bench.step(62.0 + 2.0 * i)[1] for i in range(1, 5)], [False] * 4)  # the supply is known
 
