@@ -21,7 +21,7 @@ PRIORITIES = {
 }
 MAX_RESPOND_S = {1: 300, 2: 1800, 3: 86_400, 4: 604_800}
 """Longest time to respond of each priority, s."""
-MAX_LAG_S = 120
+MAX_LAG_S = 180
 UNKNOWN_PRIORITY = 2
 """Priority of a code without an entry: the unit has other software than the reader."""
 

@@ -41,7 +41,7 @@ def build(**changes: Any) -> dict[str, Any]:
         ({"continued_by": ["one"]}, "one: continued_by one: no such other code"),
         ({"lag_s": 60}, "one: lag_s needs suppressed_by"),
         ({"lag_s": 20, "suppressed_by": ["root"]}, "one: lag_s needs suppressed_by"),
-        ({"lag_s": 121, "suppressed_by": ["root"]}, "one: lag_s needs suppressed_by"),
+        ({"lag_s": 181, "suppressed_by": ["root"]}, "one: lag_s needs suppressed_by"),
     ],
 )
 def test_a_wrong_entry_is_refused(changes: dict[str, Any], text: str) -> None:
