@@ -17,9 +17,10 @@ A load is
     hot         more than `_HOT_K` above it and not falling at first, or at the limit of its class:
                 its power is limited
     overheated  hot, and near the limit of its class for `_LIMITED_US`: it is switched off
-    cool        not warm, `_COOL_K` below the limit of its class, and the last known supply was at
-                most `_COLD_C`: an unknown supply is no reason to limit it. With less heat, the
-                supply of a cold site could fall below the dew point
+    cool        not warm, `_COOL_K` below the limit of its class (`_COOL_BAND_K` less while it is
+                cool), and the last known supply was at most `_COLD_C`: an unknown supply is no
+                reason to limit it. With less heat, the supply of a cold site could fall below the
+                dew point
 
 A supply that was never read since the start is assumed to explain the first reading. A load can
 then be hot and overheated, but not warm: a supply that rises is no loss of flow. It is hot earlier,
@@ -56,7 +57,7 @@ DEVICE_HOT = AlarmRecord(
 _WARM_K, _HOT_K = 4.0, 8.0
 _END_K = 2.0
 _NEAR_LIMIT_K, _NEAR_UNKNOWN_K = 3.0, 9.0
-_COOL_K, _COLD_C = 30.0, 25.0
+_COOL_K, _COOL_BAND_K, _COLD_C = 30.0, 3.0, 25.0
 _LIMITED_US, _LIMITED_UNKNOWN_US = 5 * SECOND, 3 * SECOND
 _PROOF_US = 60 * SECOND
 """Without flow, a load with a tenth of its rating is hot after this time."""
@@ -198,7 +199,8 @@ class DeviceHeat:
         is_warm = excess_k > (_END_K if self.is_warm else _WARM_K) and not self._is_falling
         self.is_warm, self.is_compared = is_warm if is_known else None, True
         is_cold = (supply_c if is_known else case_c - class_k) <= _COLD_C
-        load.set_cool(is_cold and not self.is_warm and case_c <= limit_c - _COOL_K)
+        cool_k = _COOL_K - (_COOL_BAND_K if load.is_cool else 0.0)
+        load.set_cool(is_cold and not self.is_warm and case_c <= limit_c - cool_k)
         if not load.is_hot:
             self._hot_since = now
         is_fast = self._is_fast and not is_known and case_c > limit_c - _COOL_K

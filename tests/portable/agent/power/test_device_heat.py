@@ -81,6 +81,16 @@ def test_a_device_shows_a_cold_supply_that_was_never_read():
         eq(bench.heat.is_compared, True)
 
 
+def test_cool_device_stays_cool_for_some_kelvin():
+    """A load step at a cold site: a limit would wet the supply."""
+    for supply_c in (None, 22.0):
+        bench, seen = HeatRig(), []
+        for case_c in (54.0, 55.0, 56.0, 57.0, 58.0, 59.0, 58.0, 56.0, 55.0):
+            bench.step(case_c, 1000, supply_c)
+            seen.append(bench.load.is_cool)
+        eq(seen, [True] * 5 + [False] * 3 + [True])
+
+
 def test_case_that_still_cools_after_a_stop_is_not_hot():
     """The load starts again at 10 % of its power; its case is 25 K warmer than that explains."""
     bench, case_c = HeatRig(), 60.0
