@@ -4,7 +4,8 @@
 Does not send messages and does not store them. Rules, in this order:
 
     priority 1   immediately; of several loads (`siblings`) the first one. Another one, and one that
-                 an alarm of priority 1 explains, only if it lasts `ROOT_END_MS` longer than that.
+                 an alarm of priority 1 explains, only if it lasts its `lag_s` longer than that: a
+                 wet supply needs longer to become dry than other effects to end.
                  One that such an alarm can explain waits `ROOT_WAIT_MS` for it: hot devices show a
                  loss of flow before the flow meter does. It is also explained while an alarm of
                  `continued_by` is active, if a person has got its root: a clogged filter keeps
@@ -13,9 +14,9 @@ Does not send messages and does not store them. Rules, in this order:
                  counts as explained until then
     priority 4   never; it stays in the records
     shelved      not while it is shelved; when that ends and the alarm is active, it counts as new
-    explained    an alarm whose root is active is only counted (see `grouping`), and for
-                 `ROOT_END_MS` after the end of the root: loads return in steps of 15 s, and drives
-                 start and prove the flow in 10 to 15 s after the mains are back
+    explained    an alarm whose root is active is only counted (see `grouping`), and for its
+                 `lag_s` after the end of the root, usually `ROOT_END_MS`: loads return in steps of
+                 15 s, and drives start and prove the flow in 10 to 15 s after the mains are back
     settling     others wait `SETTLE_MS`, so that a root can come later than its effects; an alarm
                  that ends in this time gives no message
     chatter      with `CHATTER_CHANGES` changes in `CHATTER_MS` the alarm is held on until it is
@@ -31,7 +32,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from agent.alarms.catalogue import catalogue
+from agent.alarms.catalogue import MAX_LAG_S, catalogue
 from agent.alarms.grouping import MAX_SHOWN, Buses, base_code, find_root, has_root
 
 SETTLE_MS = 10_000
@@ -72,7 +73,7 @@ class _Tracked:
     first_out: bool = False
     is_active: bool = False
     handled: bool = False
-    explained_ms: int = -ROOT_END_MS
+    explained_ms: int = -MAX_LAG_S * 1000
     named: bool = False
     changes: list[int] = field(default_factory=list)
 
@@ -141,7 +142,7 @@ class AlarmFilter:
             alarm.first_out = not self._active
             self._active.append(code)
             if self._root_ended(code, now - RELAPSE_MS):
-                alarm.explained_ms = now
+                alarm.explained_ms = now + ROOT_END_MS - _lag_ms(code)
         alarm.change(now, is_raised)
 
     def restart(self, now: int) -> None:
@@ -176,15 +177,15 @@ class AlarmFilter:
         priority = catalogue().priority(code)
         if self._root(code) or self._is_continued(code, now):
             alarm.explained_ms = now
+        is_explained = now - alarm.explained_ms < _lag_ms(code)
         if priority == 1:
             is_waiting = now - alarm.raised_ms < ROOT_WAIT_MS and has_root(code, 1)
-            is_explained = now - alarm.explained_ms < ROOT_END_MS
             return not (alarm.handled or is_explained or is_waiting)
         if is_shelved:
             alarm.handled = False
             return False
         # The effects of a root end some seconds after it.
-        if alarm.handled or priority == 4 or now - alarm.explained_ms < ROOT_END_MS:
+        if alarm.handled or priority == 4 or is_explained:
             return False
         return now - alarm.raised_ms >= SETTLE_MS or alarm.is_chattering(now)
 
@@ -258,3 +259,9 @@ class AlarmFilter:
 
     def _root(self, code: str) -> str:
         return find_root(code, self._active, self._buses)
+
+
+def _lag_ms(code: str) -> int:
+    """Return how long an alarm can last after its root without its own message."""
+    entry = catalogue().find(code)
+    return ROOT_END_MS if entry is None else entry.lag_s * 1000

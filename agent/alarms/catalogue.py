@@ -21,13 +21,14 @@ PRIORITIES = {
 }
 MAX_RESPOND_S = {1: 300, 2: 1800, 3: 86_400, 4: 604_800}
 """Longest time to respond of each priority, s."""
+MAX_LAG_S = 180
 UNKNOWN_PRIORITY = 2
 """Priority of a code without an entry: the unit has other software than the reader."""
 
 _CODE_LISTS = ("planned", "retired")
 _TEXT_FIELDS = ("means", "cause", "consequence", "do")
 _REQUIRED_FIELDS = {"number", "priority", "respond_s", *_TEXT_FIELDS}
-_OPTIONAL_FIELDS = {"reset", "suppressed_by", "continued_by", "state", "siblings"}
+_OPTIONAL_FIELDS = {"reset", "suppressed_by", "continued_by", "lag_s", "state", "siblings"}
 _RELATIONS = ("suppressed_by", "continued_by")
 
 
@@ -49,6 +50,7 @@ class AlarmEntry:
     reset: str = ""
     suppressed_by: tuple[str, ...] = ()
     continued_by: tuple[str, ...] = ()
+    lag_s: int = 20
     state: str = ""
     siblings: bool = False
 
@@ -175,6 +177,8 @@ def _root_problems(code: str, table: dict[str, Any], priorities: dict[str, int])
     for cause in table.get("continued_by", ()):
         if cause not in priorities or cause == code:
             yield f"{code}: continued_by {cause}: no such other code"
+    if "lag_s" in table and not (table.get("suppressed_by") and 20 < table["lag_s"] <= MAX_LAG_S):
+        yield f"{code}: lag_s needs suppressed_by, and is 21 to {MAX_LAG_S}"
 
 
 def compare(found: Catalogue, records: Collection[str]) -> list[str]:

@@ -39,6 +39,7 @@ def entry_json(entry: AlarmEntry, record: AlarmRecord | None) -> dict[str, Any]:
         "reset": entry.reset,
         "suppressed_by": list(entry.suppressed_by),
         "continued_by": list(entry.continued_by),
+        "lag_s": entry.lag_s,
     }
 
 
@@ -56,7 +57,8 @@ def entry_text(entry: AlarmEntry, record: AlarmRecord | None, source: str = "") 
         ("latching", f"yes. {entry.reset}" if entry.latching else "no"),
     ]
     if entry.suppressed_by:
-        rows.append(("only counted", "while active: " + ", ".join(entry.suppressed_by)))
+        roots = ", ".join(entry.suppressed_by)
+        rows.append(("only counted", f"while active, and {entry.lag_s} s longer: {roots}"))
     if entry.continued_by:
         causes = ", ".join(entry.continued_by)
         rows.append(("", f"after their end, while active: {causes}"))

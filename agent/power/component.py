@@ -269,7 +269,7 @@ class PowerLimitComponent(Component):
             was = load.is_hot, load.is_overheated
             device.step(supply_c, now, is_shut, is_certain, is_lost)
             is_worse = is_worse or (load.is_hot, load.is_overheated) > was
-            if device.is_warm or (device.is_warm is False and (supply_c is None or is_shut)):
+            if device.is_warm or (device.is_compared and (supply_c is None or is_shut)):
                 load.watch(_WATCH_US, now)
         limits.report_warm(all_warm(self.devices), self._are_devices_cool())
         # A load without a temperature can be on the branch that overheats with little flow.

@@ -444,7 +444,9 @@ def _alarm_text(record: Any, entry: Any) -> str:
         lines.append(f"- Latched. {entry.reset}")
     if entry.suppressed_by:
         roots = ", ".join(f"`{code}`" for code in entry.suppressed_by)
-        lines.append(f"- Only counted while one of these is active: {roots}")
+        lines.append(
+            f"- Only counted while one of these is active, and {entry.lag_s} s longer: {roots}"
+        )
     if entry.continued_by:
         causes = ", ".join(f"`{code}`" for code in entry.continued_by)
         lines.append(f"- Only counted after their end too, while one of these is active: {causes}")

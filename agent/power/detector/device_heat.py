@@ -17,13 +17,16 @@ A load is
     hot         more than `_HOT_K` above it and not falling at first, or at the limit of its class:
                 its power is limited
     overheated  hot, and near the limit of its class for `_LIMITED_US`: it is switched off
-    cool        not warm, `_COOL_K` below the limit of its class, and the last known supply was at
-                most `_COLD_C`: an unknown supply is no reason to limit it. With less heat, the
-                supply of a cold site could fall below the dew point
+    cool        not warm, `_COOL_K` below the limit of its class (`_COOL_BAND_K` less while it is
+                cool), and the last known supply was at most `_COLD_C`: an unknown supply is no
+                reason to limit it. With less heat, the supply of a cold site could fall below the
+                dew point
 
 A supply that was never read since the start is assumed to explain the first reading. A load can
-then be hot and overheated, but not warm: a supply that rises is no loss of flow. It is cool if its
-temperature and its power show a supply of at most `_COLD_C`.
+then be hot and overheated, but not warm: a supply that rises is no loss of flow. It is hot earlier,
+`_FAST_K` above the expectation, if its case rises faster than any supply (`_FAST_K_S`) and is less
+than `_COOL_K` below its limit. It is cool if its temperature and its power show a supply of at most
+`_COLD_C`.
 
 A load whose temperature was read before, and is not read any more while a branch is certainly shut
 (`Load.is_unseen`), counts as hot, unless it draws less than `_SAFE_DIVISOR` of its rating. It is
@@ -53,9 +56,9 @@ DEVICE_HOT = AlarmRecord(
 
 _WARM_K, _HOT_K = 4.0, 8.0
 _END_K = 2.0
-_NEAR_LIMIT_K = 3.0
-_COOL_K, _COLD_C = 30.0, 25.0
-_LIMITED_US = 5 * SECOND
+_NEAR_LIMIT_K, _NEAR_UNKNOWN_K = 3.0, 9.0
+_COOL_K, _COOL_BAND_K, _COLD_C = 30.0, 3.0, 25.0
+_LIMITED_US, _LIMITED_UNKNOWN_US = 5 * SECOND, 3 * SECOND
 _PROOF_US = 60 * SECOND
 """Without flow, a load with a tenth of its rating is hot after this time."""
 _STALE_US = 6 * SECOND
@@ -66,6 +69,8 @@ _LEARN_S, _LEARN_K = 60.0, 3.0
 _MIN_RISE_K = 4.0
 _STEADY_S, _STEADY_BAND = 60.0, 0.05
 _JUMP_K, _JUMP_K_S = 15.0, 5.0
+_FAST_K, _FAST_K_S = 1.5, 1.5
+"""A supply rises by at most 0.7 K/s, a case without flow by 2.2 K/s at 90 % of its rating."""
 
 
 class DeviceHeat:
@@ -87,7 +92,7 @@ class DeviceHeat:
         self._hot_since = 0
         self._proven_from: int | None = None
         self._had_loss = False
-        self._is_falling = False
+        self._is_falling = self._is_fast = False
         self._hot_k = _HOT_K
         self._may_learn = True
 
@@ -156,12 +161,14 @@ class DeviceHeat:
 
     def _is_possible(self, case_c: float, now: int) -> bool:
         """Return whether heat can have moved the case from its last good reading."""
-        last_c = self._case_c
+        last_c, elapsed_s = self._case_c, (now - self._valid_at) / 1_000_000
         if last_c is not None:
-            max_change_k = _JUMP_K + _JUMP_K_S * min((now - self._valid_at) / 1_000_000, _FOLLOW_S)
+            max_change_k = _JUMP_K + _JUMP_K_S * min(elapsed_s, _FOLLOW_S)
             if not -max_change_k <= case_c - last_c <= max_change_k:
                 return False
         self._is_falling = last_c is None or case_c < last_c  # one reading shows no direction
+        # A reading can have whole degrees: one step soon after the last reading is not fast.
+        self._is_fast = last_c is not None and case_c - last_c >= _FAST_K_S * max(1.0, elapsed_s)
         self._case_c, self._valid_at = case_c, now
         self.load.set_case_known()
         return True
@@ -192,14 +199,20 @@ class DeviceHeat:
         is_warm = excess_k > (_END_K if self.is_warm else _WARM_K) and not self._is_falling
         self.is_warm, self.is_compared = is_warm if is_known else None, True
         is_cold = (supply_c if is_known else case_c - class_k) <= _COLD_C
-        load.set_cool(is_cold and not self.is_warm and case_c <= limit_c - _COOL_K)
+        cool_k = _COOL_K - (_COOL_BAND_K if load.is_cool else 0.0)
+        load.set_cool(is_cold and not self.is_warm and case_c <= limit_c - cool_k)
         if not load.is_hot:
             self._hot_since = now
-        is_above = excess_k > (_END_K if load.is_hot else self._hot_k)
+        is_fast = self._is_fast and not is_known and case_c > limit_c - _COOL_K
+        hot_k = _FAST_K if is_fast else self._hot_k
+        is_above = excess_k > (_END_K if load.is_hot else hot_k)
         is_hot = case_c >= limit_c or (is_above and (load.is_hot or not self._is_falling))
-        near_k = _NEAR_LIMIT_K if is_known else 3.0 * _NEAR_LIMIT_K  # nothing else protects it
+        # Without a supply nothing else protects the load.
+        near_k, limited_us = (
+            (_NEAR_LIMIT_K, _LIMITED_US) if is_known else (_NEAR_UNKNOWN_K, _LIMITED_UNKNOWN_US)
+        )
         is_near = is_hot and case_c >= limit_c - near_k
-        load.set_heat(is_hot, is_near and now - self._hot_since >= _LIMITED_US)
+        load.set_heat(is_hot, is_near and now - self._hot_since >= limited_us)
         self._show_heat(now)
 
     def _show_heat(self, now: int) -> None:

@@ -301,3 +301,26 @@ def test_a_clogged_filter_alone_explains_no_hot_device() -> None:
     report_flow_loss(found, 3000)
     raise_all(found, 3000 + WINDOW_MS, "filter_high", "device_hot:gpu1")
     assert named(found.poll(3000 + WINDOW_MS + ROOT_WAIT_MS)) == ["raised device_hot:gpu1"]
+
+
+def test_a_wet_supply_may_outlast_its_root_until_it_must_be_dry() -> None:
+    """The bus is back, and the valve closes: dry in 120 s, and the alarm ends 60 s later."""
+    for raised_ms, root in ((20_000, "bus_lost:bus1"), (20_000, "flow_low"), (100_000, "flow_low")):
+        found = AlarmFilter()
+        raise_all(found, 0, root)
+        found.poll(ROOT_WAIT_MS)
+        if raised_ms < 60_000:
+            raise_all(found, raised_ms, "dew")
+        found.poll(59_000)
+        found.change(60_000, False, root)
+        assert named(found.poll(60_000)) == [f"cleared {root}"]
+        raise_all(found, raised_ms, "dew")
+        due_ms = 60_000 + 180_000 if raised_ms < 60_000 else raised_ms + ROOT_END_MS
+        assert named(found.poll(due_ms - 1_001)) == [], (root, raised_ms)
+        assert named(found.poll(due_ms)) == ["raised dew"], (root, raised_ms)
+
+
+def test_dew_without_a_root_is_sent_after_the_wait() -> None:
+    found = AlarmFilter()
+    raise_all(found, 0, "dew")
+    assert named(found.poll(ROOT_WAIT_MS)) == ["raised dew"]

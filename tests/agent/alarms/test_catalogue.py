@@ -39,6 +39,9 @@ def build(**changes: Any) -> dict[str, Any]:
         ({"suppressed_by": ["one"]}, "one: suppresses itself"),
         ({"continued_by": ["two"]}, "one: continued_by two: no such other code"),
         ({"continued_by": ["one"]}, "one: continued_by one: no such other code"),
+        ({"lag_s": 60}, "one: lag_s needs suppressed_by"),
+        ({"lag_s": 20, "suppressed_by": ["root"]}, "one: lag_s needs suppressed_by"),
+        ({"lag_s": 181, "suppressed_by": ["root"]}, "one: lag_s needs suppressed_by"),
     ],
 )
 def test_a_wrong_entry_is_refused(changes: dict[str, Any], text: str) -> None:

@@ -189,6 +189,20 @@ def test_row_of_cool_devices_is_not_limited_without_supply_temperature():
     eq(component._are_devices_cool(), True)
 
 
+def test_device_is_read_each_second_while_the_supply_is_unknown():
+    rig = make_rig()
+    load = rig.component.loads[0]
+    device = CoolDevice(load, False)
+    rig.component.devices = [device]
+    rig.run(12)
+    eq(load.target.watch_until > rig.now, False)
+    rig.devices.silent.add(CDU)
+    for is_warm, is_compared in ((None, True), (False, True), (None, False)):
+        device.is_warm, device.is_compared = is_warm, is_compared
+        rig.run(12)
+        eq((is_warm, load.target.watch_until > rig.now), (is_warm, is_compared))
+
+
 def test_frequency_droop_limits_lowest_priority_first():
     rig = make_rig(droop={"device": "cdu", "point": "FrequencyHertz"})
     rig.set(CDU, HERTZ, 4940)

@@ -54,12 +54,41 @@ def test_a_supply_that_was_never_read_does_not_hide_the_heat():
     eq(bench.step(86.0, supply_c=None), (None, True, False))  # hot from the start
 
 
+def test_a_case_that_heats_faster_than_a_supply_is_hot_earlier_without_a_supply():
+    """After a restart without the unit, 90 % of the power: the coolant stands."""
+    bench = HeatRig()
+    eq(bench.step(66.0, supply_c=None), (None, False, False))
+    seen = [bench.step(66.0 + 2.0 * i, supply_c=None)[1:] for i in range(1, 8)]
+    eq(seen, [(True, False)] * 4 + [(True, True)] * 3)
+    bench = HeatRig()
+    eq([bench.step(50.0 + 2.0 * i, supply_c=None)[1] for i in range(4)], [False] * 3 + [True])
+    bench = HeatRig()
+    eq([bench.step(66.0 + 1.25 * i, supply_c=None)[1] for i in range(7)], [False] * 7)
+    bench = HeatRig()
+    for i in range(7):  # two readings a second, in whole degrees
+        bench.second = 0.5 * i - 1 + 10
+        eq(bench.step(66.0 + (i + 1) // 2, supply_c=None)[1], False)
+    bench = HeatRig()
+    bench.settle()
+    eq([bench.step(62.0 + 2.0 * i)[1] for i in range(1, 5)], [False] * 4)  # the supply is known
+
+
 def test_a_device_shows_a_cold_supply_that_was_never_read():
     """900 W explain 30 K: at 51 °C the supply is 21 °C, at 56 °C it is 26 °C."""
     for case_c, is_cool in ((51.0, True), (54.0, True), (56.0, False)):
         bench = HeatRig()
         eq((bench.step(case_c, supply_c=None), bench.load.is_cool), ((None, False, False), is_cool))
         eq(bench.heat.is_compared, True)
+
+
+def test_cool_device_stays_cool_for_some_kelvin():
+    """A load step at a cold site: a limit would wet the supply."""
+    for supply_c in (None, 22.0):
+        bench, seen = HeatRig(), []
+        for case_c in (54.0, 55.0, 56.0, 57.0, 58.0, 59.0, 58.0, 56.0, 55.0):
+            bench.step(case_c, 1000, supply_c)
+            seen.append(bench.load.is_cool)
+        eq(seen, [True] * 5 + [False] * 3 + [True])
 
 
 def test_case_that_still_cools_after_a_stop_is_not_hot():
