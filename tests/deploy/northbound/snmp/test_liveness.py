@@ -67,14 +67,19 @@ class SilentProgram:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.bind(str(folder / SOCKET))
         self.sock.listen(64)
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Close the socket and all connections."""
+        self.sock.shutdown(socket.SHUT_RDWR)  # ends the wait of the thread
+        self._thread.join()
+        self.sock.close()
 
     def _run(self) -> None:
-        silent = []
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as links:
             while True:
-                link, _ = self.sock.accept()
-                silent.append(link)
+                link = links.enter_context(self.sock.accept()[0])
                 if self.answers:
                     self.answers -= 1
                     assert link.recv(200) == DISCOVERY
@@ -107,7 +112,7 @@ def test_a_silence_is_found_within_15_s_and_a_start_is_none(tmp_path: Path) -> N
     program.answers = 1
     assert quick.hung_s < asyncio.run(lasts(60.0)) < quick.start_s, "an answer ends the start"
     assert asyncio.run(lasts(60.0)) > quick.start_s, "the next program has time to start"
-    program.sock.close()
+    program.close()
 
 
 def test_a_flood_at_its_port_is_no_silence(tmp_path: Path) -> None:
