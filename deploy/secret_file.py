@@ -5,6 +5,7 @@ The file is read at each use, so a secret can be changed while the relay runs. W
 be read, or is empty because it is being written, the text before it counts.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.errors import DeployError
@@ -22,10 +23,8 @@ class SecretFile:
 
     def text(self) -> str:
         """Return the present secret."""
-        try:
+        with suppress(DeployError, OSError):
             self._text = self._read()
-        except (DeployError, OSError):
-            return self._text
         return self._text
 
     def _read(self) -> str:

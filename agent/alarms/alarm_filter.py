@@ -11,7 +11,7 @@ Does not send messages and does not store them. Rules, in this order:
                  `continued_by` is active, if a person has got its root: a clogged filter keeps
                  devices hot when the loss of flow has ended
     relapse      an alarm of priority 1 that begins within `RELAPSE_MS` of the end of its root
-                 counts as explained until then
+                 counts as explained then: it needs a message if it lasts `ROOT_END_MS`
     priority 4   never; it stays in the records
     shelved      not while it is shelved; when that ends and the alarm is active, it counts as new
     explained    an alarm whose root is active is only counted (see `grouping`), and for its
@@ -32,11 +32,11 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from agent.alarms.catalogue import MAX_LAG_S, catalogue
+from agent.alarms.catalogue import MAX_LAG_S, USUAL_LAG_S, catalogue
 from agent.alarms.grouping import MAX_SHOWN, Buses, base_code, find_root, has_root
 
 SETTLE_MS = 10_000
-ROOT_END_MS = 20_000
+ROOT_END_MS = 1000 * USUAL_LAG_S
 ROOT_WAIT_MS = 2_000
 RELAPSE_MS = 120_000
 CHATTER_CHANGES = 3

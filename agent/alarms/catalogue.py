@@ -21,7 +21,7 @@ PRIORITIES = {
 }
 MAX_RESPOND_S = {1: 300, 2: 1800, 3: 86_400, 4: 604_800}
 """Longest time to respond of each priority, s."""
-MAX_LAG_S = 180
+USUAL_LAG_S, MAX_LAG_S = 20, 180
 UNKNOWN_PRIORITY = 2
 """Priority of a code without an entry: the unit has other software than the reader."""
 
@@ -50,7 +50,7 @@ class AlarmEntry:
     reset: str = ""
     suppressed_by: tuple[str, ...] = ()
     continued_by: tuple[str, ...] = ()
-    lag_s: int = 20
+    lag_s: int = USUAL_LAG_S
     state: str = ""
     siblings: bool = False
 
@@ -177,8 +177,10 @@ def _root_problems(code: str, table: dict[str, Any], priorities: dict[str, int])
     for cause in table.get("continued_by", ()):
         if cause not in priorities or cause == code:
             yield f"{code}: continued_by {cause}: no such other code"
-    if "lag_s" in table and not (table.get("suppressed_by") and 20 < table["lag_s"] <= MAX_LAG_S):
-        yield f"{code}: lag_s needs suppressed_by, and is 21 to {MAX_LAG_S}"
+    lag_s = table.get("lag_s")
+    is_longer = lag_s is not None and USUAL_LAG_S < lag_s <= MAX_LAG_S
+    if lag_s is not None and not (table.get("suppressed_by") and is_longer):
+        yield f"{code}: lag_s needs suppressed_by, and is {USUAL_LAG_S + 1} to {MAX_LAG_S}"
 
 
 def compare(found: Catalogue, records: Collection[str]) -> list[str]:

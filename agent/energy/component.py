@@ -191,7 +191,7 @@ class EnergyComponent(Component):
         """
         if len(self.months) < MONTHS:
             return self.total, False
-        numbers = [_month_number(entry.start_us) for entry in self.months + [self.month]]
+        numbers = [month_number(entry.start_us) for entry in self.months + [self.month]]
         if numbers != list(range(numbers[0], numbers[0] + MONTHS + 1)):
             return self.total, False
         used = [sum([month.used[i] for month in self.months]) for i in range(len(ROLES))]
@@ -235,7 +235,8 @@ class EnergyComponent(Component):
         return JsonObject(head + figures + used)  # type: ignore[operator]
 
 
-def _month_number(utc: int) -> int:
+def month_number(utc: int) -> int:
+    """Return the number of the month of a time (UTC, µs), for differences of months."""
     year, month = civil_from_utc(utc)[:2]
     return 12 * year + month
 

@@ -13,7 +13,6 @@ is that of one core. The output `none` is the embedded store.
 
 import argparse
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from benchmarks.telemetry import stream
 from protocols.telemetry import block, receipt
 from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import Schema
+from tests.support.programs import free_port
 
 _ROWS = 60
 _TIMEOUT_S = 300.0
@@ -64,12 +64,6 @@ def messages(blocks: int) -> list[bytes]:
         )
         out.append(bytes(message))
     return out
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 def _cpu_s(pid: int) -> float:
@@ -136,7 +130,7 @@ def _wait_empty_outbox(store: Path) -> None:
 
 def run(relays: int, racks: int, rack_messages: list[bytes], output: str, folder: Path) -> Record:
     """Measure one number of relays."""
-    port = _free_port()
+    port = free_port()
     config = folder / "mosquitto.conf"
     config.write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"

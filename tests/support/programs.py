@@ -52,6 +52,11 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
             return port
 
 
+def free_udp_port() -> int:
+    """Return a UDP port that no socket has; see `free_port`."""
+    return free_port(socket.SOCK_DGRAM)
+
+
 def wait_until_open(port: int, timeout_s: float = 10.0) -> None:
     """Wait until a loopback port accepts connections; a timeout fails the test."""
     end = time.monotonic() + timeout_s

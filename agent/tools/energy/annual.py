@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from agent.core.errors import ConfigError
 from agent.energy import account as accounts
 from agent.energy.account import Account
-from agent.energy.component import KEY, MONTHS
+from agent.energy.component import KEY, MONTHS, month_number
 from agent.tools.energy.figures import EnergyFigure, FigureSheet
 from agent.tools.energy.site import EnergySite, load_site
 from protocols.calendar import civil_from_utc
@@ -125,16 +125,15 @@ def _is_whole(start_us: int, end_us: int) -> bool:
 
 def _month_begun(utc_us: int) -> int:
     """Return the number of the month that begins at a time; 0: none, or the time is unknown."""
-    year, month, day, time_us = civil_from_utc(utc_us)
-    return 12 * year + month if utc_us and day == 1 and time_us < _LATE_US else 0
+    _, _, day, time_us = civil_from_utc(utc_us)
+    return month_number(utc_us) if utc_us and day == 1 and time_us < _LATE_US else 0
 
 
 def _last_names(now_us: int) -> list[str]:
     """Return the names of the twelve months before that of `now_us`; [] if it is unknown."""
     if not now_us:
         return []
-    year, month = civil_from_utc(now_us)[:2]
-    count = 12 * year + month - 1
+    count = month_number(now_us) - 1
     return [f"{i // 12}-{i % 12 + 1:02}" for i in range(count - MONTHS, count)]
 
 

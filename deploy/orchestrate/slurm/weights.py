@@ -36,10 +36,11 @@ class NodeWeights:
             step = _STEPS - min(_STEPS, max(0, math.floor(part * _STEPS)))
             for node in (nodes[name] for name in decision.row.nodes if name in nodes):
                 first = self._first(node)
-                wanted = (node.weight if first is None else first) + step * _STEP
+                first = node.weight if first is None else first
+                wanted = first + step * _STEP
                 if wanted != node.weight:
                     changed = True
-                    self._set_weight(node, node.weight if first is None else first, wanted)
+                    self._set_weight(node, first, wanted)
         return changed
 
     def reset(self, nodes: Iterable[SlurmNode]) -> None:

@@ -40,9 +40,9 @@ class RunClocks:
         for table in (self._certain, self._other, self._counted):
             if len(table) > _MOST_RUNS:
                 table.clear()
-        is_newer = entry.number > self._counted.get(key, -1)
-        self._counted[key] = max(entry.number, self._counted.get(key, -1))
-        if known is None or not is_newer:
+        newest = self._counted.get(key, -1)
+        self._counted[key] = max(entry.number, newest)
+        if known is None or entry.number <= newest:
             return known is None
         difference = abs(known.offset_ms - clock.offset_ms)
         if difference < _CONFLICT_MS:

@@ -75,9 +75,8 @@ class Permit:
 
     def allows(self, now: int) -> bool:
         """Return whether something can be transmitted: no rule bars it, and no fix is awaited."""
-        if self._waits_for_fix and now - self._started_at >= _FIRST_FIX_US:
-            self._waits_for_fix = False
-        return not self.reason and not self._waits_for_fix
+        waits = self._waits_for_fix and now - self._started_at < _FIRST_FIX_US
+        return not self.reason and not waits
 
     def restore(self, place: bytes) -> None:
         """Take the stored `place`, before the first fix: the unit was outside of its region.

@@ -9,7 +9,6 @@ import json
 import os
 import queue
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -24,16 +23,11 @@ from deploy.northbound.bacnet import datagram_filter
 from deploy.northbound.bacnet.device import BacnetDevice, make_device
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.rate_limit import ShareLimits
-from tests.support.programs import MISSING, free_port, require_program
+from tests.support.programs import MISSING, free_udp_port, require_program
 from tests.support.repository import ROOT
 
 DEVICE = 4711
 _NODE = Path(__file__).with_name("node")
-
-
-def free_udp_port() -> int:
-    """Return a free UDP port."""
-    return free_port(socket.SOCK_DGRAM)
 
 
 def set_limits(monkeypatch: pytest.MonkeyPatch, limits: ShareLimits) -> None:

@@ -29,7 +29,6 @@ from tests.deploy.northbound.bacnet.bacnet_rig import (
     DEVICE,
     BacnetRig,
     NodeClient,
-    free_udp_port,
     set_limits,
 )
 from tests.deploy.northbound.bacnet.wire import (
@@ -42,6 +41,7 @@ from tests.deploy.northbound.bacnet.wire import (
     dissect,
     object_id,
 )
+from tests.support.programs import free_udp_port
 from tests.support.repository import ROOT
 
 TYPES = {

@@ -25,7 +25,7 @@ from deploy.northbound.bacnet.device import make_device
 from deploy.northbound.bacnet.subscriptions import MAX_OF_CLIENT, MAX_SUBSCRIPTIONS
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.rate_limit import UNLIMITED, ShareLimits
-from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, free_udp_port, set_limits
+from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, set_limits
 from tests.deploy.northbound.bacnet.wire import (
     ACKNOWLEDGE,
     EVENTS,
@@ -38,6 +38,7 @@ from tests.deploy.northbound.bacnet.wire import (
     datagram,
     object_id,
 )
+from tests.support.programs import free_udp_port
 
 SEEDS = (
     confirmed(READ, object_id(0, 1) + b"\x19\x55"),

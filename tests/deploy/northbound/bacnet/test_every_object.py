@@ -14,7 +14,7 @@ from bacpypes3.basetypes import PropertyIdentifier
 from deploy.northbound.bacnet.subscriptions import ChangeCriteria
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.rate_limit import UNLIMITED, ShareLimits
-from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, free_udp_port, set_limits
+from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, set_limits
 from tests.deploy.northbound.bacnet.wire import (
     READ,
     READ_RANGE,
@@ -23,6 +23,7 @@ from tests.deploy.northbound.bacnet.wire import (
     confirmed,
     object_id,
 )
+from tests.support.programs import free_udp_port
 
 SUBSCRIBE, SUBSCRIBE_PROPERTY, READ_MULTIPLE = 5, 28, 14
 ACK, ERROR, REJECT, COMPLEX, UNCONFIRMED = 0x20, 0x50, 0x60, 0x30, 0x10

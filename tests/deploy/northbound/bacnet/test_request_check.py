@@ -16,7 +16,7 @@ from deploy.northbound.bacnet.request_check import (
     RejectError,
     check_request,
 )
-from tests.deploy.northbound.bacnet.bacnet_rig import BacnetRig, NodeClient, free_udp_port
+from tests.deploy.northbound.bacnet.bacnet_rig import BacnetRig, NodeClient
 from tests.deploy.northbound.bacnet.test_bacnet_hostile import SEEDS
 from tests.deploy.northbound.bacnet.wire import (
     ACKNOWLEDGE,
@@ -30,6 +30,7 @@ from tests.deploy.northbound.bacnet.wire import (
     dissect,
     object_id,
 )
+from tests.support.programs import free_udp_port
 
 EXECUTED = (0, 5, 12, 14, 15, 16, 26, 29)
 SUBSCRIBE, READ_MULTIPLE, WRITE_MULTIPLE = 5, 14, 16

@@ -17,7 +17,7 @@ from deploy.errors import OpsError
 from deploy.northbound.http.discovery import DiscoveryResponder, is_search, own_address
 from tests.deploy.northbound.redfish.service_bench import ServiceBench, set_state
 from tests.deploy.northbound.redfish.test_service import ROOT, ApiClient
-from tests.deploy.northbound.snmp.snmp_rig import free_udp_port
+from tests.support.programs import free_udp_port
 
 UUID = "a1a2a3a4-0000-4000-8000-0123456789ab"
 URL = "https://127.0.0.1:8443/redfish/v1/"

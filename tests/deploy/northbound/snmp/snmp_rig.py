@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -19,14 +18,9 @@ from deploy.northbound.snmp import tree
 from deploy.northbound.snmp.liveness import LivenessTimes
 from deploy.northbound.snmp.process import SnmpProcess, SnmpSettings
 from tests.deploy.northbound.record_writer import write_record
-from tests.support.programs import free_port, require_program
+from tests.support.programs import free_udp_port, require_program
 
 USER, AUTHENTICATION, PRIVACY = "reader", "authentication-1", "privacy-secret-2"
-
-
-def free_udp_port() -> int:
-    """Return a free UDP port."""
-    return free_port(socket.SOCK_DGRAM)
 
 
 class SnmpRig:

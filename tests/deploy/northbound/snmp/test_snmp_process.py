@@ -28,9 +28,8 @@ from tests.deploy.northbound.snmp.snmp_rig import (
     PRIVACY,
     USER,
     SnmpRig,
-    free_udp_port,
 )
-from tests.support.programs import require_program
+from tests.support.programs import free_udp_port, require_program
 
 ROOT = "." + ".".join(map(str, tree.ROOT))
 _LINE = re.compile(r"^(\.[0-9.]+) = (?:[A-Za-z0-9-]+: )?(.*)$", re.MULTILINE)
