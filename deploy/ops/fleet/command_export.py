@@ -2,7 +2,8 @@
 """`coldloop fleet export`: the rows of units as CSV or JSON lines.
 
 CSV has the rows of a unit in the order of time, JSON its blocks in the order of their first row. A
-block that is damaged is left out and reported.
+block that is damaged is left out and reported. A name that a spreadsheet would take as a formula
+has an apostrophe before it in CSV: the units choose the names.
 """
 
 import argparse
@@ -31,6 +32,8 @@ _QUERY = (
     " WHERE unit GLOB ? AND dated=? AND last_ms>=? AND first_ms<=?"
     " ORDER BY unit, CASE WHEN dated THEN 0 ELSE run END, first_ms"
 )
+_FORMULA = ("=", "+", "-", "@")
+"""SOURCE: OWASP, "CSV Injection"; control characters are escapes already."""
 Row = tuple[int, int, list[Any], Record]
 """Time in ms, place of its block, values, block."""
 
@@ -45,10 +48,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the rows. Exit 1: there is none; 2: a block is damaged."""
-    if arguments.undated and (arguments.since or arguments.until):
+    if arguments.undated and (arguments.since, arguments.until) != (None, None):
         raise DeployError("--since and --until are for rows with UTC, not for --undated")
-    since = parse_time(arguments.since) if arguments.since else 0
-    until = parse_time(arguments.until) if arguments.until else 1 << 62
+    since = 0 if arguments.since is None else parse_time(arguments.since)
+    until = 1 << 62 if arguments.until is None else parse_time(arguments.until)
+    if since > until:
+        raise DeployError("--since is later than --until")
     with FleetReader(arguments.store) as reader:
         blocks = _StoredBlocks(reader, arguments, since, until)
         count = _print_json(blocks) if arguments.json else _print_csv(blocks, arguments.undated)
@@ -100,8 +105,13 @@ def _print_csv(blocks: _StoredBlocks, undated: bool) -> int:
         unit = printable(block["unit"])
         for name, value in zip(block["content"]["names"], values, strict=True):
             if value is not None:
-                writer.writerow((unit, moment, printable(name), value))
+                writer.writerow((unit, moment, _csv_text(name), value))
     return count
+
+
+def _csv_text(name: str) -> str:
+    text = printable(name)
+    return "'" + text if text.startswith(_FORMULA) else text
 
 
 def _in_order(blocks: _StoredBlocks) -> Iterator[Row]:

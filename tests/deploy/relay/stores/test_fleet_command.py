@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coldloop fleet` on a store that the relay has written."""
 
+import csv
 import json
+import sqlite3
 import time
 from pathlib import Path
 
@@ -88,3 +90,56 @@ def test_export(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert fleet(["export", "--undated", "--store", store]) == 1
     assert fleet(["export", "--since", "yesterday", "--store", store]) == 2
+    for argument in ("", " "):
+        assert fleet(["export", "--since", argument, "--store", store]) == 2
+    assert fleet(["export", "--since", "1h", "--until", "2h", "--store", store]) == 2
+    capsys.readouterr()
+
+
+def open_output(path: str, now_ms: int) -> FleetStoreOutput:
+    return FleetStoreOutput(
+        OutputContext(path, "r", "", None, lambda: 0, lambda: now_ms, dict)  # type: ignore[arg-type]
+    )
+
+
+def test_no_name_is_a_formula_in_a_spreadsheet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ('=HYPERLINK("http://x/","y")', "+1", "-1", "@SUM(A1)", "\t=1", "a=1")
+    output = open_output(str(tmp_path / "f"), 1000)
+    output.deliver([Rows("s1/u1", 7, 1, names, [(500, [1.0] * len(names))], "01")])
+    output.close()
+    assert fleet(["export", "--store", str(tmp_path / "f")]) == 0
+    found = [row[2] for row in csv.reader(capsys.readouterr().out.splitlines())]
+    assert found == ["signal", *("'" + name for name in names[:4]), "\\t=1", "a=1"]
+
+
+def test_a_unit_has_its_own_units_of_measure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first unit with a name, perhaps a bad one, decides nothing for the others."""
+    path, now_ms = str(tmp_path / "f"), 1_000_000
+
+    def shown(unit: str) -> object:
+        capsys.readouterr()
+        assert fleet(["show", unit, "--json", "--store", path]) == 0
+        (found,) = lines(capsys)
+        return [value["unit"] for value in found["values"]]  # type: ignore[attr-defined]
+
+    for number, unit, measure in (
+        (1, "s1/bad", "K"),
+        (1, "s1/u1", "Cel"),
+        (2, "s1/bad", "Pa"),
+        (2, "s1/u1", "K"),
+        (3, "s1/u1", "Cel"),
+    ):
+        output = open_output(path, now_ms)
+        rows = [(number * 1000, [20.5])]
+        output.deliver([Rows(unit, number, 1, ("supply",), rows, "01", units=(measure,))])
+        output.close()
+        assert shown(unit) == [measure]
+    assert (shown("s1/bad"), shown("s1/u1")) == (["Pa"], ["Cel"])
+    db = sqlite3.connect(path)
+    db.execute("DROP TABLE measure")  # a file of an earlier version
+    db.close()
+    assert shown("s1/u1") == ["K"]
