@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,28 @@ def test_a_number_counts_once(store: Path, capsys: pytest.CaptureFixture[str]) -
     words = ["retry", "2", "2", "--unit", "s1/u1", "--reason", "schema", "--store", str(store)]
     assert quarantine_command.run(words) == 0
     assert capsys.readouterr().out == "1 given back to the relay\n"
+
+
+@pytest.mark.parametrize("action", ["list", "export", "retry"])
+def test_a_large_quarantine_is_not_in_memory(
+    store: Path, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be larger than the memory of the machine on which the relay runs."""
+    database = RelayDatabase(store, "a")
+    with database.transaction():
+        for number in range(300):
+            database.execute(
+                "INSERT INTO quarantine (relay, unit, generation, number, count, kind, payload,"
+                " output, reason, detail, key, at_ms) VALUES ('a', 's1/u1', x'', 7, 1, 2, ?, '',"
+                " 'block', '', '', ?)",
+                *(bytes(100_000), number),
+            )
+    database.close()
+    written: list[int] = []
+    monkeypatch.setattr("builtins.print", lambda text, **_: written.append(len(text)))
+    tracemalloc.start()
+    assert quarantine_command.run([action, "--store", str(store)]) == 0
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(written) == {"list": 304, "export": 303, "retry": 1}[action]
+    assert peak < 15_000_000
