@@ -230,8 +230,7 @@ class Relay:
             hint = f": another relay has --name {self.options.name}"
             if self._shares_certificate():
                 hint += ", or the outputs need --output-cert"
-        name = self.options.broker.name()
-        self._report(f"{name}: the broker ends the connection: {reason}{hint}")
+        self._report(f"{self.options.broker.name()}: {self._units_client.end_text(reason)}{hint}")
 
     def _shares_certificate(self) -> bool:
         """Return whether both connections have one name at a broker that takes the certificate's.

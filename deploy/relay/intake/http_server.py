@@ -24,6 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 from deploy.errors import DeployError
 from deploy.relay.intake.late_server import LateServer
 from deploy.relay.intake.webhook_auth import WebhookAuth, is_bearer
+from deploy.relay.mqtt.tls_files import refuse_passphrase
 from deploy.relay.outputs.base import Page
 from deploy.relay.terminal_text import report
 from deploy.secret_file import SecretFile
@@ -252,7 +253,7 @@ class _TlsServer(_LimitedServer):
 
 def _make_tls_context(settings: HttpSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(str(settings.certificate), settings.key)
+    context.load_cert_chain(str(settings.certificate), settings.key, refuse_passphrase)
     return context
 
 
