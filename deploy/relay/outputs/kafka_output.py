@@ -12,7 +12,7 @@ header `part` counts them from 0.
 A message that the broker finds too large is a refusal. Each other error is one of the broker.
 
 `PREFIX?FILE` reads more properties of librdkafka from a file, `name=value` on each line (TLS,
-SASL).
+SASL). The properties behind the acknowledgement cannot be changed there.
 """
 
 import json
@@ -31,6 +31,9 @@ _FLUSH_S = 30.0
 _CHECK_S = 10.0
 _MAX_BYTES = 500_000
 """Half of the limit that brokers and librdkafka have by default (message.max.bytes)."""
+_FIXED = {"acks": "all", "enable.idempotence": "true"}
+_OTHER_NAMES = {"request.required.acks": "acks"}
+"""SOURCE: CONFIGURATION.md of librdkafka."""
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 
 
@@ -48,8 +51,7 @@ class KafkaOutput(Output):
         self._properties = {
             "bootstrap.servers": servers,
             "client.id": f"coldloop-{context.name}",
-            "acks": "all",
-            "enable.idempotence": "true",
+            **_FIXED,
             "message.timeout.ms": str(int(_FLUSH_S * 1000)),
             **(_read_properties(Path(path)) if path else {}),
         }
@@ -57,9 +59,8 @@ class KafkaOutput(Output):
 
     def check(self) -> None:
         """Ask the servers for their topics. Raises OutputError."""
-        producer = Producer(self._properties)
         try:
-            producer.list_topics(timeout=_CHECK_S)
+            Producer(self._properties).list_topics(timeout=_CHECK_S)
         except KafkaException as error:
             raise OutputError(f"Kafka: {error.args[0].str()}") from None
 
@@ -138,4 +139,8 @@ def _read_properties(path: Path) -> dict[str, str]:
             if not equals:
                 raise DeployError(f"{path}:{number}: not name=value")
             properties[name.strip()] = value.strip()
+    for name, text in properties.items():
+        fixed = _FIXED.get(_OTHER_NAMES.get(name, name), text)
+        if text.lower() not in (fixed, "-1" if fixed == "all" else fixed):
+            raise DeployError(f"{path}: {name}={text}: a receipt needs {fixed}")
     return properties
