@@ -31,6 +31,8 @@ from deploy.secret_file import SecretFile
 
 _MAX_BODY_BYTES = 1 << 18
 _MAX_CONNECTIONS = 64
+_MAX_FIELDS = 200
+"""Of a form; they are read before it is known who sends them."""
 OnMessage = Callable[[str, bytes], bool]
 """(imei, message) -> whether the message is stored. An empty message is a mailbox check."""
 
@@ -63,7 +65,8 @@ def _parse_fields(content_type: str, body: bytes) -> dict[str, str]:
         if not isinstance(document, dict):
             raise ValueError("no object")
         return {str(name): _field_text(value) for name, value in document.items()}
-    return {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
+    form = parse_qs(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    return {name: values[0] for name, values in form.items()}
 
 
 def _is_utf8(body: bytes) -> bool:
