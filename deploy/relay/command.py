@@ -265,7 +265,8 @@ def _parse_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals or not value:
             raise DeployError(f"{option} {text}: not {form}")
-        pairs[name] = value
+        if pairs.setdefault(name, value) != value:
+            raise DeployError(f"{option} {text}: {name} has {pairs[name]} already")
     return pairs
 
 
