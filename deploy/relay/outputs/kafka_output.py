@@ -48,14 +48,21 @@ class KafkaOutput(Output):
         self._prefix, _, path = rest.partition("?")
         if not servers or not self._prefix:
             raise DeployError(f"--kafka {context.argument}: not SERVERS/PREFIX")
-        self._properties = {
+        self._properties: dict[str, Any] = {
             "bootstrap.servers": servers,
             "client.id": f"coldloop-{context.name}",
             **_FIXED,
             "message.timeout.ms": str(int(_FLUSH_S * 1000)),
+            "log_level": "0",  # else some lines a second while the servers are away
+            "error_cb": self._on_error,
             **(_read_properties(Path(path)) if path else {}),
         }
         self._producer: Producer | None = None
+        self._fault = ""
+        """What the library has reported last, for example a server that refuses connections."""
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._fault = f"; {error.str()}"
 
     def check(self) -> None:
         """Ask the servers for their topics. Raises OutputError."""
@@ -91,7 +98,9 @@ class KafkaOutput(Output):
             self._end_producer()
             if errors and _is_too_large(errors[0]):
                 raise RefusedError(f"Kafka: {errors[0].str()}")
-            raise OutputError(f"Kafka: {errors[0].str() if errors else 'no answer'}")
+            text = errors[0].str() if errors else "no answer"
+            raise OutputError(f"Kafka: {text}{self._fault}")
+        self._fault = ""
 
     def _end_producer(self) -> None:
         """Drop what the producer still has in memory: it comes again, and must not be doubled."""
