@@ -61,7 +61,9 @@ class FleetReader:
         """Close the store."""
         self._db.close()
 
-    def pages(self, statement: str, place: tuple[object, ...], *arguments: object) -> Iterator[Record]:
+    def pages(
+        self, statement: str, place: tuple[object, ...], *arguments: object
+    ) -> Iterator[Record]:
         """Return the rows of a statement, read in lots: a reader in the middle would keep the
         relay from shortening its log of changes (WAL), for example while `less` waits.
 

@@ -4,8 +4,8 @@
 Does not receive messages; see `http_server`. A gateway bills each message, so the downlink collects
 the acknowledgements of a unit for some seconds and sends them as one message. A thread posts the
 messages in the form of RockBLOCK: `imei`, `username`, `password`, `data` in hexadecimal; a good
-response starts with "OK". A redirection is none: the library would follow it without the message. After a lost acknowledgement the unit sends the datagram again with the
-same number.
+response starts with "OK". A redirection is none: the library would follow it without the message.
+After a lost acknowledgement the unit sends the datagram again with the same number.
 """
 
 import threading

@@ -45,7 +45,10 @@ _LENGTH_BYTES = 4
 
 
 class Publication(NamedTuple):
-    """A PUBLISH of the broker; `ident`: for `SessionClient.ack`. `subscriptions`: see `own_ident`."""
+    """A PUBLISH of the broker; `ident`: for `SessionClient.ack`.
+
+    `subscriptions`: their identifiers, see `SessionClient.own_ident`.
+    """
 
     topic: bytes
     ident: int

@@ -107,7 +107,7 @@ class QuarantineTable:
     def find(
         self, unit: str = "", reason: str = "", key: str = "", limit: int = 1 << 30, after: int = 0
     ) -> list[Quarantined]:
-        """Return the records of a unit and a reason; "": of all. `after`: numbers above this one."""
+        """Return the records of a unit and a reason; "": of all. `after`: above this number."""
         wanted = [("unit", unit), ("reason", reason), ("key", key)]
         where = " AND ".join([f"{name}=?" for name, value in wanted if value] or ["1"])
         rows = self._database.query(

@@ -2,7 +2,7 @@
 """Whether a modem can transmit: the radio rule against licence, position and the modem's report.
 
 Does not read the receiver and does not switch the radio; see `agent.satcom.component`. A unit that
-is moved over a border is outside the polygons of its region for 10 s. Time inside between them counts
+is moved over a border is outside the polygons of its region for 10 s. Time inside between counts
 half against it: a unit whose position jumps to and fro is outside. It is allowed again after 10 s
 inside, by consecutive positions without a pause of a minute. Without a position the last
 known one counts for `position_s`, then nothing is transmitted. At the start that is the configured

@@ -278,7 +278,7 @@ def test_a_session_that_another_relay_has_used_is_not_gone_on_with(
     try:
         units.send()
         wait_until(lambda: "starts a new one" in capsys.readouterr().err)
-        wait_until(lambda: main.relay._is_connected.is_set())
+        wait_until(main.relay._is_connected.is_set)
         before = other.received
         units.wait_for(units.send())
         wait_until(lambda: other.received >= before + UNITS)

@@ -17,8 +17,11 @@ from deploy.ops.pki import authority as pki
 from deploy.relay import command
 from deploy.relay.intake.http_server import HttpSettings, check_certificate
 from deploy.relay.mqtt.tls_files import date_problem
-from tests.deploy.relay.intake.test_relay_access import make_relay, replace_all_certificates
-from tests.deploy.relay.intake.test_relay_access import wait_until
+from tests.deploy.relay.intake.test_relay_access import (
+    make_relay,
+    replace_all_certificates,
+    wait_until,
+)
 from tests.deploy.test_broker_security import SecureBroker
 
 _NOW = dt.datetime.now(dt.UTC)
@@ -81,7 +84,8 @@ def test_the_check_names_certificates_that_have_expired(
 
 def test_a_relay_says_why_the_broker_refuses_its_certificate(broker: SecureBroker) -> None:
     broker.stop()
-    kept = {name: (broker.pki / name).read_bytes() for name in ("ca.pem", "broker.pem", "broker.key")}
+    names = ("ca.pem", "broker.pem", "broker.key")
+    kept = {name: (broker.pki / name).read_bytes() for name in names}
     replace_all_certificates(broker)
     for name, content in kept.items():
         (broker.pki / name).write_bytes(content)

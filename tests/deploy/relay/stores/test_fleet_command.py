@@ -168,9 +168,7 @@ def test_the_newest_changes_of_the_history(store: str, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("undated", [False, True])
-def test_an_export_that_waits_does_not_hold_up_the_relay(
-    tmp_path: Path, undated: bool
-) -> None:
+def test_an_export_that_waits_does_not_hold_up_the_relay(tmp_path: Path, undated: bool) -> None:
     """A transaction of a reader keeps the log of changes (WAL) growing."""
     path = str(tmp_path / "f")
     output = open_output(path, 10**12)
