@@ -260,7 +260,7 @@ def _parse_endpoint(text: str, least: int = 0) -> tuple[str, int]:
 
 
 def _parse_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
-    pairs = {}
+    pairs: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not value:
