@@ -21,7 +21,7 @@ from pathlib import Path
 from paho.mqtt.properties import Properties
 
 from deploy.errors import DeployError
-from deploy.relay.intake.http_server import check_certificate
+from deploy.relay.intake.http_server import address_family, check_certificate
 from deploy.relay.mqtt.output_connection import OutputConnection
 from deploy.relay.mqtt.session_client import session_properties
 from deploy.relay.mqtt.tls_files import date_problem
@@ -150,7 +150,9 @@ def _check_shelved(path: Path) -> None:
 def _check_address(host: str, port: int) -> None:
     """Bind an address. One that is in use is good: the relay can be running."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        wanted = address_family(host)
+        found = socket.getaddrinfo(host, port, wanted, socket.SOCK_STREAM)
+        family, kind, _, _, address = found[0]
         with socket.socket(family, kind) as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind(address)

@@ -52,6 +52,11 @@ class HttpSettings:
     webhook: WebhookAuth | None = None
 
 
+def address_family(host: str) -> socket.AddressFamily:
+    """Return the family of an address that the server listens at: IPv6 if it has a colon."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 def is_imei(text: str) -> bool:
     """Return whether a text can be the IMEI of a modem."""
     return text.isascii() and text.isalnum() and len(text) <= 40
@@ -204,6 +209,7 @@ class _LimitedServer(ThreadingHTTPServer):
     request_queue_size = _MAX_CONNECTIONS
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = address_family(address[0])
         self._connections: dict[Any, None] = {}
         self._lock = threading.Lock()
         super().__init__(address, handler)

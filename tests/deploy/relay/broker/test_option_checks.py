@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options that lose records, or do not do what they seem to: an error before the relay starts."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from deploy.errors import DeployError
 from deploy.relay import command
 from deploy.relay.commands.check import find_problems
+from deploy.relay.intake.http_server import RelayHttpServer
 from tests.support.programs import free_port
 
 BASE = ["--broker", "tcp:h:1", "--store", "s.db"]
@@ -85,6 +87,19 @@ def test_a_name_that_is_no_utf_8(option: str) -> None:
 def test_one_name_has_one_value(words: str, text: str) -> None:
     with pytest.raises(DeployError, match=text):
         command.parse_options([*BASE, *words.split()])
+
+
+def test_the_http_server_has_an_address_of_ipv6() -> None:
+    options = command.parse_options(["--store", "s.db", "--broker", "[::1]:1", "--http", "[::1]:0"])
+    assert options.broker.address == ("::1", 1)
+    assert options.http is not None
+    server = RelayHttpServer(options.http, {}, lambda *_: False)
+    try:
+        assert server.address is not None
+        assert server.address[0] == "::1"
+        socket.create_connection(server.address, 10).close()
+    finally:
+        server.close()
 
 
 @pytest.mark.parametrize(
