@@ -18,7 +18,7 @@ from deploy.errors import DeployError
 from deploy.relay.outputs.registry import OUTPUTS
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.quarantine import REASONS, Quarantined, QuarantineTable
-from deploy.relay.records.tables import is_relay_store
+from deploy.relay.records.tables import is_present_store, is_relay_store
 from deploy.relay.terminal_text import printable
 from drivers.tools.lib.parser import Parser
 from protocols.telemetry.message import CLASSES
@@ -131,7 +131,8 @@ def run(argv: list[str]) -> int:
     path = Path(arguments.store)
     try:
         _check_store(path)
-        database = RelayDatabase(path, "")
+        reads_only = arguments.action != "retry" and is_present_store(path)
+        database = RelayDatabase(path, "", reads_only)
         try:
             return _run(QuarantineTable(database), database, arguments)
         finally:

@@ -2,6 +2,7 @@
 """`coldloop relay quarantine` whose output breaks: the state is stated, nothing lost or doubled."""
 
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -83,6 +84,23 @@ def test_a_page_to_a_full_output_changes_nothing(store: Path, action: str) -> No
         found = run(store, action, full.fileno())
     assert (found.returncode, found.stderr.count("\n")) == (2, 1)
     assert reasons(store) == ["schema"] * 3
+
+
+@pytest.mark.parametrize(("action", "code"), [("list", 0), ("export", 0), ("retry", 2)])
+def test_a_full_disk_hides_no_record(store: Path, action: str, code: int) -> None:
+    """The relay runs; no file can grow."""
+    relay = RelayDatabase(store, "a")
+    words = [sys.executable, str(ROOT / "coldloop.py"), "relay", "quarantine", action]
+    found = subprocess.run(
+        [*words, "--store", str(store)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    )
+    relay.close()
+    assert (found.returncode, found.stdout.count("s1/u1")) == (code, 0 if code else 3), found.stderr
 
 
 class RefusingStore(Output):
