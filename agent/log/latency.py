@@ -32,12 +32,17 @@ class LatencyHistogram:
         if len(pending) < _PENDING:
             pending.append((ident, stamp, carrier))
 
-    def acknowledged(self, group: int, first: int, last: int, stamp: int) -> None:
-        """Count the records `first` to `last`, whose receipt came at `stamp`."""
+    def acknowledged(self, group: int, first: int, last: int, stamp: int, done_to: int) -> None:
+        """Count the records `first` to `last`, whose receipt came at `stamp`.
+
+        Others below `done_to` get none any more: they have expired, or the log had no room. They
+        would else take the places of later records for ever.
+        """
         kept = []
         for entry in self._pending[group]:
             if not first <= entry[0] <= last:
-                kept.append(entry)
+                if entry[0] >= done_to:
+                    kept.append(entry)
                 continue
             index = group * len(CARRIERS) + entry[2]
             counts = self._counts[index] = self._counts[index] or [0] * BUCKETS

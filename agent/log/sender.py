@@ -242,7 +242,8 @@ class Sender:
             return 0
         if new_count:
             self._timeouts[group] = 0
-            self.latency.acknowledged(group, first, last, self.record_store.stamp())
+            stamp = self.record_store.stamp()
+            self.latency.acknowledged(group, first, last, stamp, class_index.acked_to)
         if class_index.sent_to <= class_index.acked_to:
             self._retry_at[group] = NEVER
         elif new_count:

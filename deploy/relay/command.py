@@ -256,16 +256,17 @@ def _parse_endpoint(text: str, least: int = 0) -> tuple[str, int]:
     host, _, port = text.removeprefix("tcp:").rpartition(":")
     if not host or not port.isdecimal() or not least <= int(port) <= 65535:
         raise DeployError(f"{text}: not tcp:HOST:PORT")
-    return host, int(port)
+    return host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host, int(port)
 
 
 def _parse_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
-    pairs = {}
+    pairs: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not value:
             raise DeployError(f"{option} {text}: not {form}")
-        pairs[name] = value
+        if pairs.setdefault(name, value) != value:
+            raise DeployError(f"{option} {text}: {name} has {pairs[name]} already")
     return pairs
 
 
@@ -305,9 +306,8 @@ def _sends_receipts(arguments: argparse.Namespace, outputs: set[str]) -> bool:
 
 
 def _broker_settings(arguments: argparse.Namespace) -> BrokerSettings:
-    host, port = _parse_endpoint(arguments.broker, 1)
     return BrokerSettings(
-        (host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host, port),
+        _parse_endpoint(arguments.broker, 1),
         arguments.username,
         open_secret(arguments.password_file),
         arguments.ca,

@@ -12,6 +12,8 @@ from deploy.relay.outputs.registry import check_required
 from deploy.secret_file import LoginFile, SecretFile
 
 MAIN_GROUP = "relay"
+_LEAST_KEY_BYTES, _MOST_KEY_BYTES = 16, 64
+"""As `log.ack_key` of a unit has them. A unit discards each receipt with another key."""
 
 
 def sends_receipts(outputs: set[str], group: str, choice: bool | None) -> bool:
@@ -32,22 +34,32 @@ def sends_receipts(outputs: set[str], group: str, choice: bool | None) -> bool:
 
 def read_keys(path: str | None) -> dict[str, bytes]:
     """Read the keys of the units. Raises DeployError, OSError."""
-    keys = {}
+    keys: dict[str, bytes] = {}
     try:
         text = Path(path).read_text() if path else ""
     except UnicodeDecodeError:
         raise DeployError(f"{path}: not a text") from None
     for number, line in enumerate(text.splitlines(), 1):
-        fields = line.split()
-        try:
-            if fields:
-                unit, key = fields
-                if not is_unit_name(unit):
-                    raise ValueError(unit)
-                keys[unit] = bytes.fromhex(key)
-        except ValueError:
-            raise DeployError(f"{path}:{number}: not SITE/UNIT and a hexadecimal key") from None
+        if not line.strip():
+            continue
+        unit, key = _parse_key(line, f"{path}:{number}")
+        if unit in keys:
+            raise DeployError(f"{path}:{number}: a second key of {unit}")
+        keys[unit] = key
     return keys
+
+
+def _parse_key(line: str, place: str) -> tuple[str, bytes]:
+    """Return unit and key of a line. Raises DeployError."""
+    try:
+        unit, digits = line.split()
+        key = bytes.fromhex(digits)
+        if is_unit_name(unit) and _LEAST_KEY_BYTES <= len(key) <= _MOST_KEY_BYTES:
+            return unit, key
+    except ValueError:
+        pass
+    least, most = 2 * _LEAST_KEY_BYTES, 2 * _MOST_KEY_BYTES
+    raise DeployError(f"{place}: not SITE/UNIT and a key of {least} to {most} hexadecimal digits")
 
 
 @dataclass(slots=True)

@@ -170,6 +170,8 @@ class Relay:
         units.on_disconnect = self._on_units_disconnected
         units.on_publish = self._on_receipt_published
         units.on_connect_fail = lambda *_: self._on_no_connection()
+        units.on_foreign_session = self._on_foreign_session
+        units.own_ident = self._session.subscription_ident()
         if self._outputs.uses_broker():
             self._output_connection.start(self._outputs)
         units.starts_clean = not self._session.can_resume()
@@ -187,7 +189,7 @@ class Relay:
         self.pipeline.start()
 
     def _on_units_connected(
-        self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, properties: object
+        self, _: mqtt.Client, __: object, ___: object, reason: ReasonCode, properties: object
     ) -> None:
         if reason.is_failure:
             if self._units_client.refuses_version(reason):
@@ -201,10 +203,15 @@ class Relay:
         self._session.keep()
         self._subscription.reset()
         self._subscribe()
-        client.subscribe(subscriptions(self.options)[-1], 1)  # a broker can refuse this one
+        self._units_client.subscribe_all(subscriptions(self.options)[-1:])  # can be refused
 
     def _subscribe(self) -> None:
-        self._units_client.subscribe([(topic, 1) for topic in subscriptions(self.options)[:-1]])
+        self._units_client.subscribe_all(subscriptions(self.options)[:-1])
+
+    def _on_foreign_session(self) -> None:
+        self._session.remove()
+        text = "another relay has used its session, by --name or certificate; starts a new one"
+        self._report(f"{self.options.broker.name()}: {text}")
 
     def _on_no_connection(self) -> None:
         """Report the first failure of a row of them; the client tries again after 1 s to 30 s."""
@@ -223,8 +230,7 @@ class Relay:
             hint = f": another relay has --name {self.options.name}"
             if self._shares_certificate():
                 hint += ", or the outputs need --output-cert"
-        name = self.options.broker.name()
-        self._report(f"{name}: the broker ends the connection: {reason}{hint}")
+        self._report(f"{self.options.broker.name()}: {self._units_client.end_text(reason)}{hint}")
 
     def _shares_certificate(self) -> bool:
         """Return whether both connections have one name at a broker that takes the certificate's.

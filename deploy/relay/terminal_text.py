@@ -17,7 +17,10 @@ def report(text: str) -> None:
 
 def printable(text: object) -> str:
     """Return `text` with each control, format and surrogate character as an escape."""
-    return "".join(c if c.isprintable() else _escaped(c) for c in str(text))
+    plain = str(text)
+    if plain.isprintable():
+        return plain
+    return "".join(c if c.isprintable() else _escaped(c) for c in plain)
 
 
 def _escaped(character: str) -> str:

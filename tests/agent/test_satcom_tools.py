@@ -129,8 +129,62 @@ def test_coexistence_with_a_band_that_disappears() -> None:
     assert report["verdict"] == "too much"
 
 
+def _change(probe: satcom_coexistence.CoexistenceProbe, case: str) -> None:
+    rest, active = probe._epochs[False], probe._epochs[True]
+    if case == "two epochs":
+        del active[2:]
+        probe._transmitted_us = 2_000_000  # short: no more were to be expected
+    elif case == "no epochs":
+        active.clear()
+        del rest[1:]  # no interval, so the number that was to be expected is unknown
+    for epoch in [*rest, *active]:
+        if case == "no fix":
+            epoch.valid, epoch.utc_us = False, 0
+        elif case == "no signals":
+            epoch.satellite_view.satellites = []
+    if case == "time":
+        for epoch in active:
+            epoch.utc_us += 1_000_000
+
+
 @pytest.mark.parametrize(
-    "wrong", [["--kind", "ip"], ["--spacing-m", "nan"], ["--temperature-c", "inf"]]
+    ("case", "verdict"),
+    [
+        ("two epochs", "too few epochs during transmissions"),
+        ("no epochs", "too few epochs during transmissions"),
+        ("no fix", "no fix at rest"),
+        ("no signals", "no signals at rest"),
+        ("time", "too much"),
+    ],
+)
+def test_coexistence_is_not_ok_without_a_measurement(case: str, verdict: str) -> None:
+    probe = _probe(0.0)
+    _change(probe, case)
+    assert probe.report()["verdict"] == verdict
+
+
+def test_coexistence_that_is_interrupted_prints_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(probe: satcom_coexistence.CoexistenceProbe, *_: object, **__: object) -> int:
+        probe.sent = 2
+        return 2
+
+    monkeypatch.setattr(satcom_coexistence.cpython, "run", interrupt)
+    ports = ["tcp:127.0.0.1:1", "tcp:127.0.0.1:1"]
+    assert link(["coexistence", *ports, "--json"]) == 130
+    report = json.loads(capsys.readouterr().out)
+    assert (report["verdict"], report["sessions"]["sent"]) == ("interrupted", 2)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--kind", "ip"],
+        ["--spacing-m", "nan"],
+        ["--spacing-m", "-1"],
+        ["--temperature-c", "inf"],
+    ],
 )
 def test_coexistence_refuses(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     ports = ["tcp:127.0.0.1:1", "tcp:127.0.0.1:1"]

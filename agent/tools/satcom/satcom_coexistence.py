@@ -6,8 +6,10 @@ receiver while the modem transmits with those at rest: C/N0 by band, fixes, time
 must not use the two ports at the same time. **Each datagram is billed.** Antenna spacing and
 temperature are entered, not measured; repeat the command for each spacing, and in an oven for each
 temperature. The time error is the deviation of the arrival of an epoch from the median at rest: the
-jitter of the receiver is in it. The verdict is "ok" only after a datagram that was sent. A band, or
-a receiver, that is silent during transmissions is too much.
+jitter of the receiver is in it. A band, or a receiver, that is silent during transmissions is too
+much. The verdict is "ok" only if there was something to lose and it was measured: fixes and signals
+at rest, a datagram that was sent, and three epochs while the modem transmitted. After Ctrl-C the
+table has what was measured. **No radio rule is checked**: transmit only where you may.
 """
 
 import argparse
@@ -36,8 +38,11 @@ _KINDS = sorted(kind for kind in KINDS if kind != "ip")
 _CONTENT = b"coexistence test"
 _LIMIT_DB = 3.0
 """A loss of C/N0 above this is reported as too much."""
-_LEAST_EXPECTED = 3
-"""Epochs that must be expected during transmissions before their absence is a finding."""
+_LIMIT_MS = 100
+"""A time error that grows by more is too much; the jitter of a serial receiver is 20 ms."""
+_LEAST_EPOCHS = 3
+"""During transmissions: so many must be expected before their absence is a finding, and so many
+must be there for the verdict "ok"."""
 _SESSION_S = 400
 """Longest session of any kind, s."""
 _SETUP_S = 120
@@ -62,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise AgentError("arguments: 1 to 100 sessions, rest of 10 to 3600 s")
     if not all(math.isfinite(value or 0) for value in _entered(arguments).values()):
         raise AgentError("arguments: spacing and temperature are numbers")
+    if (arguments.spacing_m or 0) < 0:
+        raise AgentError("arguments: a spacing is not below 0")
     try:
         address = parse_address(arguments.receiver)
         parse_address(arguments.modem)
@@ -74,11 +81,11 @@ def run(arguments: argparse.Namespace) -> int:
     longest_s = _SETUP_S + arguments.sessions * (arguments.rest + _SESSION_S)
     end_us = cpython.monotonic() + longest_s * SECOND
     code = cpython.run(probe, lambda: probe.done or cpython.monotonic() >= end_us, console=CONSOLE)
-    if code:
-        return 130
     report = {**_entered(arguments), **probe.report()}
+    if code:
+        report["verdict"] = "interrupted"
     print(json.dumps(report) if arguments.json else "\n".join(table(report)))
-    return int(report["verdict"] != "ok")
+    return 130 if code else int(report["verdict"] != "ok")
 
 
 def _entered(arguments: argparse.Namespace) -> "dict[str, float | None]":
@@ -178,15 +185,8 @@ class CoexistenceProbe:
                 loss = round(at_rest[band] - transmitting[band], 1)
             bands[band] = {"rest_dbhz": round(at_rest[band], 1), "loss_db": loss}
         base = offset(rest, None)
-        verdict = "ok"
-        if not self.sent:
-            verdict = "no transmission"
-        elif not rest:
-            verdict = "no epochs at rest"
-        elif self._has_too_much(bands):
-            verdict = "too much"
         return {
-            "verdict": verdict,
+            "verdict": self._verdict(bands),
             "sessions": {"sent": self.sent, "failed": self.failed},
             "epochs": {"rest": len(rest), "transmitting": len(active)},
             "fixes_pct": {"rest": fix_share(rest), "transmitting": fix_share(active)},
@@ -197,18 +197,38 @@ class CoexistenceProbe:
             "bands": bands,
         }
 
-    def _has_too_much(self, bands: "dict[str, dict[str, Any]]") -> bool:
-        """Return whether transmissions cost signals, a band, fixes or epochs."""
+    def _verdict(self, bands: "dict[str, dict[str, Any]]") -> str:
         rest, active = self._epochs[False], self._epochs[True]
+        verdict = "ok"
+        if not self.sent:
+            verdict = "no transmission"
+        elif not rest:
+            verdict = "no epochs at rest"
+        elif not fix_share(rest):
+            verdict = "no fix at rest"
+        elif not bands:
+            verdict = "no signals at rest"
+        elif self._has_too_much(bands):
+            verdict = "too much"
+        elif len(active) < _LEAST_EPOCHS:
+            verdict = "too few epochs during transmissions"
+        return verdict
+
+    def _has_too_much(self, bands: "dict[str, dict[str, Any]]") -> bool:
+        """Return whether transmissions cost signals, a band, fixes, epochs or the time."""
+        rest, active = self._epochs[False], self._epochs[True]
+        base = offset(rest, None)
+        if (time_error(active, base) or 0) - (time_error(rest, base) or 0) > _LIMIT_MS:
+            return True
         gap_us = interval(rest)
         expected = self._transmitted_us / gap_us if gap_us else 0.0
-        if expected >= _LEAST_EXPECTED and 2 * len(active) < expected:
+        if expected >= _LEAST_EPOCHS and 2 * len(active) < expected:
             return True
         if active and fix_share(rest) - fix_share(active) > 5:
             return True
         for band, value in bands.items():
             if value["loss_db"] is None:
-                if band_share(rest, band) * len(active) >= _LEAST_EXPECTED:
+                if band_share(rest, band) * len(active) >= _LEAST_EPOCHS:
                     return True
             elif value["loss_db"] > _LIMIT_DB:
                 return True
@@ -290,7 +310,8 @@ def table(report: "dict[str, Any]") -> "list[str]":
                        ("largest time error, ms", "time_error_ms")):  # fmt: skip
         row = report[key]
         lines.append(f"| {title} | {_text(row['rest'])} | {_text(row['transmitting'])} | |")
-    return [*lines, "", f"verdict: {report['verdict']} (limit {_LIMIT_DB:g} dB, 5 % of the fixes)"]
+    limits = f"limit {_LIMIT_DB:g} dB, 5 % of the fixes, {_LIMIT_MS} ms"
+    return [*lines, "", f"verdict: {report['verdict']} ({limits})"]
 
 
 def _text(value: object) -> str:

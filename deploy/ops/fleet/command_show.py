@@ -38,9 +38,12 @@ def _read_unit(reader: FleetReader, pattern: str) -> Record:
     if len(units) != 1:
         raise DeployError(f"{pattern}: {len(units)} units, not one")
     unit = units[0]
+    own = "(SELECT text FROM measure AS m WHERE m.unit=latest.unit AND m.signal=s.id)"
+    if not reader.query("SELECT 1 FROM sqlite_master WHERE name='measure'"):
+        own = "NULL"  # a file of an earlier version
     unit["values"] = reader.query(
-        "SELECT s.name, value, s.unit, t_ms FROM latest JOIN signal AS s ON s.id=signal"
-        " WHERE latest.unit=? ORDER BY s.name",
+        f"SELECT s.name, value, COALESCE({own}, s.unit) AS unit, t_ms"
+        " FROM latest JOIN signal AS s ON s.id=signal WHERE latest.unit=? ORDER BY s.name",
         unit["unit"],
     )
     unit["active"] = reader.query(

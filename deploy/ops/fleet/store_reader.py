@@ -6,11 +6,12 @@ a command runs beside the relay.
 """
 
 import argparse
+import itertools
 import json
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +22,9 @@ from deploy.relay.outputs.fleet_store import open_store
 from deploy.relay.terminal_text import printable
 
 Record = dict[str, Any]
+_PRINTED_LOT = 10_000
+_LOT = 200
+"""Rows that are read together."""
 _HEADS = {"t_ms": "time"}
 _MAX_DURATION_CHARS = 11
 DAMAGE = (ValueError, TypeError, LookupError, RecursionError, zlib.error)
@@ -56,6 +60,19 @@ class FleetReader:
     def close(self) -> None:
         """Close the store."""
         self._db.close()
+
+    def pages(
+        self, statement: str, place: tuple[object, ...], *arguments: object
+    ) -> Iterator[Record]:
+        """Return the rows of a statement, read in lots: a reader in the middle would keep the
+        relay from shortening its log of changes (WAL), for example while `less` waits.
+
+        The last columns are the order; `place` is one before the first. The statement gets
+        `arguments`, the last place and the size of a lot. Raises DeployError.
+        """
+        while lot := self.query(statement, *arguments, *place, _LOT):
+            place = tuple(lot[-1].values())[-len(place) :]
+            yield from lot
 
     def query(self, statement: str, *arguments: object) -> list[Record]:
         """Return the rows of a statement. Raises DeployError."""
@@ -99,22 +116,35 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on each line")
 
 
-def print_rows(rows: list[Record], columns: tuple[str, ...], as_json: bool) -> int:
-    """Print rows as a table or as JSON; return 0, or 1 if there is none."""
-    if as_json:
-        for row in rows:
-            print(json.dumps(row))
-        return 0 if rows else 1
-    texts = [[format_cell(name, row.get(name)) for name in columns] for row in rows]
+def print_rows(rows: Iterable[Record], columns: tuple[str, ...], as_json: bool) -> int:
+    """Print rows as a table or as JSON; return 0, or 1 if there is none.
+
+    Each column is as wide as the first lot of rows needs it; a later one can need more.
+    """
+    widths = [0] * len(columns)
+    is_empty = True
     heads = [_HEADS.get(name) or name.removesuffix("_s").replace("_", " ") for name in columns]
-    widths = [
-        max([len(head), *map(len, cells)]) for head, *cells in zip(heads, *texts, strict=True)
-    ]
-    for line in [heads, *texts]:
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        )
-    return 0 if rows else 1
+    remaining = iter(rows)
+    while lot := list(itertools.islice(remaining, _PRINTED_LOT)):
+        if as_json:
+            for row in lot:
+                print(json.dumps(row))
+        else:
+            lines = [[format_cell(name, row.get(name)) for name in columns] for row in lot]
+            _print_lines([heads, *lines] if is_empty else lines, widths)
+        is_empty = False
+    if is_empty and not as_json:
+        _print_lines([heads], widths)
+    return int(is_empty)
+
+
+def _print_lines(lines: list[list[str]], widths: list[int]) -> None:
+    """Print lines of cells; `widths` become those of the widest ones so far."""
+    for cells in lines:
+        widths[:] = map(max, widths, map(len, cells))
+    for cells in lines:
+        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+        print("  ".join(padded).rstrip())
 
 
 def format_cell(name: str, value: object) -> str:

@@ -21,9 +21,10 @@ from pathlib import Path
 from paho.mqtt.properties import Properties
 
 from deploy.errors import DeployError
-from deploy.relay.intake.http_server import check_certificate
+from deploy.relay.intake.http_server import address_family, check_certificate
 from deploy.relay.mqtt.output_connection import OutputConnection
 from deploy.relay.mqtt.session_client import session_properties
+from deploy.relay.mqtt.tls_files import date_problem
 from deploy.relay.mqtt.trial import try_broker
 from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
@@ -35,7 +36,7 @@ from deploy.relay.records.tables import is_store
 _WAIT_S = 10.0
 _LIMIT_S = 60.0
 """For the outputs together."""
-_PARTS = ("store", "shelved", "http", "gateway", "broker")
+_PARTS = ("store", "shelved", "http", "gateway", "dates", "broker")
 
 
 def find_problems(options: RelayOptions) -> list[str]:
@@ -118,12 +119,20 @@ def _problem_of(options: RelayOptions, part: str) -> str:
             _check_address(options.http.host, options.http.port)
         elif part == "gateway" and options.gateway is not None:
             _check_gateway(options.gateway)
+        elif part == "dates":
+            return next(filter(None, map(date_problem, _certificates(options))), "")
         elif part == "broker":
             ident = f"coldloop-check-{options.name}"
             return try_broker(options.broker, ident, not options.sends_receipts, _WAIT_S)
     except (DeployError, OutputError, OSError) as error:
         return str(error)
     return ""
+
+
+def _certificates(options: RelayOptions) -> list[str | None]:
+    brokers = [options.broker, options.output_broker or options.broker]
+    found = [broker.certificate for broker in brokers]
+    return [*found, None if options.http is None else options.http.certificate]
 
 
 def _check_shelved(path: Path) -> None:
@@ -141,7 +150,9 @@ def _check_shelved(path: Path) -> None:
 def _check_address(host: str, port: int) -> None:
     """Bind an address. One that is in use is good: the relay can be running."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        wanted = address_family(host)
+        found = socket.getaddrinfo(host, port, wanted, socket.SOCK_STREAM)
+        family, kind, _, _, address = found[0]
         with socket.socket(family, kind) as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind(address)

@@ -10,6 +10,7 @@ import base64
 import json
 import sqlite3
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from deploy.errors import DeployError
 from deploy.relay.outputs.registry import OUTPUTS
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.quarantine import REASONS, Quarantined, QuarantineTable
-from deploy.relay.records.tables import is_relay_store
+from deploy.relay.records.tables import is_present_store, is_relay_store
 from deploy.relay.terminal_text import printable
 from drivers.tools.lib.parser import Parser
 from protocols.telemetry.message import CLASSES
@@ -71,15 +72,25 @@ def _describe(held: Quarantined, with_payload: bool) -> dict[str, Any]:
     return row
 
 
-def _select(table: QuarantineTable, arguments: argparse.Namespace) -> list[Quarantined]:
-    """Return the records of the arguments. Raises DeployError if a number is not one of them."""
+def _select(table: QuarantineTable, arguments: argparse.Namespace) -> Iterator[Quarantined]:
+    """Return the records of the arguments, read one by one."""
     if not arguments.id:
-        found = table.find(arguments.unit, arguments.reason)
-        if not found and arguments.reason not in ("", *REASONS):
-            raise DeployError(f"--reason {arguments.reason}: not one of {', '.join(REASONS)}")
-        return found
-    selected = []
-    for number in dict.fromkeys(arguments.id):
+        return table.pages(arguments.unit, arguments.reason)
+    found = (table.get(number) for number in _checked_ids(table, arguments))
+    return (held for held in found if held is not None)  # one can be released meanwhile
+
+
+def _selected_ids(table: QuarantineTable, arguments: argparse.Namespace) -> list[int]:
+    """Return the numbers of the arguments. Raises DeployError as `_checked_ids`."""
+    if arguments.id:
+        return _checked_ids(table, arguments)
+    return table.ids(arguments.unit, arguments.reason)
+
+
+def _checked_ids(table: QuarantineTable, arguments: argparse.Namespace) -> list[int]:
+    """Return the numbers. Raises DeployError if one is not a record of the other arguments."""
+    numbers = list(dict.fromkeys(arguments.id))
+    for number in numbers:
         held = table.get(number)
         if held is None:
             raise DeployError(f"{number}: not in the quarantine")
@@ -87,23 +98,31 @@ def _select(table: QuarantineTable, arguments: argparse.Namespace) -> list[Quara
             raise DeployError(f"{number}: of {held.entry.unit}, not of {arguments.unit}")
         if arguments.reason not in ("", held.reason):
             raise DeployError(f"{number}: its reason is {held.reason}, not {arguments.reason}")
-        selected.append(held)
-    return selected
+    return numbers
 
 
-def _print_list(selected: list[Quarantined], as_json: bool) -> None:
-    if as_json:
-        for held in selected:
-            print(json.dumps(_describe(held, False)))
-        return
+def _check_reason(table: QuarantineTable, arguments: argparse.Namespace) -> None:
+    """Raise DeployError for a reason that no record has, and that is none."""
+    reason = arguments.reason
+    if reason not in ("", *REASONS) and not table.find(arguments.unit, reason, limit=1):
+        raise DeployError(f"--reason {reason}: not one of {', '.join(REASONS)}")
+
+
+def _print_list(selected: Iterator[Quarantined], as_json: bool) -> None:
+    count = 0
     for held in selected:
+        count += 1
         row = _describe(held, False)
+        if as_json:
+            print(json.dumps(row))
+            continue
         line = (
             f"{row['id']:>6}  {row['unit']:<24} {row['reason']:<9} {row['kind']:<8}"
             f" {row['class']:<5} {row['record']:>8}  {row['bytes']:>6} B  {row['detail']}"
         )
         print(printable(line))
-    print(f"{len(selected)} in the quarantine")
+    if not as_json:
+        print(f"{count} in the quarantine")
 
 
 def run(argv: list[str]) -> int:
@@ -112,7 +131,8 @@ def run(argv: list[str]) -> int:
     path = Path(arguments.store)
     try:
         _check_store(path)
-        database = RelayDatabase(path, "")
+        reads_only = arguments.action != "retry" and is_present_store(path)
+        database = RelayDatabase(path, "", reads_only)
         try:
             return _run(QuarantineTable(database), database, arguments)
         finally:
@@ -159,12 +179,14 @@ def _retry(table: QuarantineTable, database: RelayDatabase, ids: list[int], outp
 
 
 def _run(table: QuarantineTable, database: RelayDatabase, arguments: argparse.Namespace) -> int:
+    _check_reason(table, arguments)
+    if arguments.action == "retry":
+        _check_output(arguments.output)
+        _retry(table, database, _selected_ids(table, arguments), arguments.output)
+        return 0
     selected = _select(table, arguments)
     if arguments.action == "list":
         _print_list(selected, arguments.json)
-    elif arguments.action == "retry":
-        _check_output(arguments.output)
-        _retry(table, database, [held.entry.id for held in selected], arguments.output)
     else:
         indent = 2 if arguments.action == "show" and not arguments.json else None
         for held in selected:

@@ -8,6 +8,7 @@ stored after the broker has accepted the first connection, which has dropped the
 """
 
 import json
+import secrets
 import sqlite3
 from contextlib import suppress
 
@@ -20,6 +21,9 @@ from deploy.relay.records.name_lock import NameLock, is_used
 ROOT = "coldloop/v1"
 _GROUP = "session group"
 _SESSION = "session"
+_IDENT = "subscriptions"
+_MOST_IDENT = (1 << 28) - 1
+"""SOURCE: MQTT 5, 3.8.2.1.2."""
 
 
 def session_name(options: RelayOptions) -> str:
@@ -57,6 +61,20 @@ class SessionNote:
                     f"{options.store}: relay {name} of group {group} uses it; "
                     f"group {options.group} needs a --store of its own"
                 )
+
+    def subscription_ident(self) -> int:
+        """Return the identifier of the subscriptions of this name and this file.
+
+        Another file has another one, so a relay sees whose subscription a message is of. 0: the
+        file cannot be read or written now.
+        """
+        with suppress(sqlite3.Error):
+            stored = self._database.load_state(_IDENT).get(_IDENT, "")
+            if not stored.isdecimal():
+                stored = str(1 + secrets.randbelow(_MOST_IDENT))
+                self._database.store_state(_IDENT, stored)
+            return int(stored)
+        return 0
 
     def can_resume(self) -> bool:
         """Return whether the session that the broker can have is one of this file."""

@@ -4,8 +4,8 @@
 Does not receive messages; see `http_server`. A gateway bills each message, so the downlink collects
 the acknowledgements of a unit for some seconds and sends them as one message. A thread posts the
 messages in the form of RockBLOCK: `imei`, `username`, `password`, `data` in hexadecimal; a good
-response starts with "OK". After a lost acknowledgement the unit sends the datagram again with the
-same number.
+response starts with "OK". A redirection is none: the library would follow it without the message.
+After a lost acknowledgement the unit sends the datagram again with the same number.
 """
 
 import threading
@@ -13,7 +13,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from deploy.relay.outputs.http_client import HTTP_ERRORS
+from deploy.relay.outputs.http_client import HTTP_ERRORS, NoRedirection
 from deploy.relay.terminal_text import report
 from deploy.secret_file import LoginFile
 from protocols import datagram
@@ -61,6 +61,7 @@ class Downlink:
         self._keys = keys
         self._gather_s = gather_s
         self._login = login
+        self._opener = urllib.request.build_opener(NoRedirection)
         self._pending_acks: dict[str, tuple[float, set[int]]] = {}
         self._pending_messages: list[tuple[str, bytes]] = []
         self._wake = threading.Condition()
@@ -126,7 +127,7 @@ class Downlink:
         for attempt in range(_TRIES):
             try:
                 request = urllib.request.Request(self._url, body)
-                with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+                with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
                     response = answer.read(200).decode("ascii", "replace")
                 if response.startswith("OK"):
                     return True

@@ -24,12 +24,15 @@ from urllib.parse import parse_qs, urlsplit
 from deploy.errors import DeployError
 from deploy.relay.intake.late_server import LateServer
 from deploy.relay.intake.webhook_auth import WebhookAuth, is_bearer
+from deploy.relay.mqtt.tls_files import refuse_passphrase
 from deploy.relay.outputs.base import Page
 from deploy.relay.terminal_text import report
 from deploy.secret_file import SecretFile
 
 _MAX_BODY_BYTES = 1 << 18
 _MAX_CONNECTIONS = 64
+_MAX_FIELDS = 200
+"""Of a form; they are read before it is known who sends them."""
 OnMessage = Callable[[str, bytes], bool]
 """(imei, message) -> whether the message is stored. An empty message is a mailbox check."""
 
@@ -49,6 +52,11 @@ class HttpSettings:
     webhook: WebhookAuth | None = None
 
 
+def address_family(host: str) -> socket.AddressFamily:
+    """Return the family of an address that the server listens at: IPv6 if it has a colon."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 def is_imei(text: str) -> bool:
     """Return whether a text can be the IMEI of a modem."""
     return text.isascii() and text.isalnum() and len(text) <= 40
@@ -62,7 +70,8 @@ def _parse_fields(content_type: str, body: bytes) -> dict[str, str]:
         if not isinstance(document, dict):
             raise ValueError("no object")
         return {str(name): _field_text(value) for name, value in document.items()}
-    return {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
+    form = parse_qs(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    return {name: values[0] for name, values in form.items()}
 
 
 def _is_utf8(body: bytes) -> bool:
@@ -200,6 +209,7 @@ class _LimitedServer(ThreadingHTTPServer):
     request_queue_size = _MAX_CONNECTIONS
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = address_family(address[0])
         self._connections: dict[Any, None] = {}
         self._lock = threading.Lock()
         super().__init__(address, handler)
@@ -252,7 +262,7 @@ class _TlsServer(_LimitedServer):
 
 def _make_tls_context(settings: HttpSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(str(settings.certificate), settings.key)
+    context.load_cert_chain(str(settings.certificate), settings.key, refuse_passphrase)
     return context
 
 

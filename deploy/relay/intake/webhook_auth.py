@@ -26,6 +26,8 @@ from deploy.errors import DeployError
 from deploy.secret_file import SecretFile
 
 _LEEWAY_S = 120
+_PARTS = 3
+"""Of a token: header, claims, signature."""
 
 
 class WebhookAuth:
@@ -49,7 +51,9 @@ class WebhookAuth:
 
     def _claims(self, text: str) -> dict[str, Any] | None:
         """Return the claims of a token that one of the keys has signed."""
-        parts = text.split(".")
+        parts = text.split(".", _PARTS)  # not more: who sends them is not known yet
+        if len(parts) != _PARTS:
+            return None
         try:
             head, body, signature = [_decode_base64(part) for part in parts]
             header = json.loads(head)

@@ -15,6 +15,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
+from deploy.relay.mqtt.tls_files import refuse_passphrase
 from deploy.relay.retry_delays import FIRST_S, MOST_S
 from deploy.secret_file import SecretFile
 
@@ -44,7 +45,10 @@ class BrokerSettings:
 
 
 class BrokerClient(mqtt.Client):
-    """A client that keeps the reason of a failed connection: `failure`, "" after a good one."""
+    """A client that keeps the reason of a failed connection: `failure`, "" after a good one.
+
+    A broker with TLS 1.3 refuses a certificate after the handshake: see `end_text`.
+    """
 
     failure = ""
     session: Properties | None = None
@@ -59,6 +63,20 @@ class BrokerClient(mqtt.Client):
         self.loop_stop()
         self._reset_sockets(sockpair_only=True)
 
+    def end_text(self, reason: object = "") -> str:
+        """Return why the broker has ended the connection, as far as it is known."""
+        detail = self.failure or str(reason)
+        return "the broker ends the connection" + (f": {detail}" if detail else "")
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        try:
+            return super()._sock_recv(bufsize)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            self.failure = str(error) or repr(error)
+            raise
+
     def _farewell(self) -> ReasonCode | None:
         """Return the reason of a DISCONNECT (MQTT 5); None: the normal one."""
         return None
@@ -70,7 +88,10 @@ class BrokerClient(mqtt.Client):
             return
         before, self._ssl_context = self._ssl_context, None
         try:
-            self.tls_set(settings.ca_file, settings.certificate, settings.key)
+            self.tls_set(
+                *(settings.ca_file, settings.certificate, settings.key),
+                keyfile_password=refuse_passphrase,  # type: ignore[arg-type]
+            )
         except (OSError, ValueError):
             self._ssl_context = before
             raise
@@ -145,7 +166,7 @@ def check_broker(settings: BrokerSettings, ident: str) -> None:
         f"the broker rejects the relay: {reason}" if reason.is_failure else ""
     )
     client.on_connect_fail = lambda *_: answers.put(client.failure)
-    client.on_disconnect = lambda *_: answers.put("the broker ends the connection")
+    client.on_disconnect = lambda *_: answers.put(client.end_text())
     connect(client, settings)
     try:
         text = answers.get(timeout=_CHECK_S)

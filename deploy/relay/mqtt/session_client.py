@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.relay.mqtt.broker_client import BrokerClient, BrokerSettings, set_up
+from deploy.relay.mqtt.publish_properties import find_subscriptions
 
 SHORT_S = 60
 """How long the broker keeps the session of a relay that sends receipts. A unit repeats a message
@@ -44,12 +45,16 @@ _LENGTH_BYTES = 4
 
 
 class Publication(NamedTuple):
-    """A PUBLISH of the broker; `ident`: for `SessionClient.ack`."""
+    """A PUBLISH of the broker; `ident`: for `SessionClient.ack`.
+
+    `subscriptions`: their identifiers, see `SessionClient.own_ident`.
+    """
 
     topic: bytes
     ident: int
     qos: int
     payload: bytes
+    subscriptions: tuple[int, ...] = ()
 
 
 def read_publication(
@@ -60,6 +65,7 @@ def read_publication(
     at = 2 + int.from_bytes(packet[:2], "big")
     topic = bytes(packet[2:at])
     ident = 0
+    subscriptions: tuple[int, ...] = ()
     if qos:
         ident = int.from_bytes(packet[at : at + 2], "big")
         at += 2
@@ -73,10 +79,12 @@ def read_publication(
                 break
         else:
             return None
+        if size:
+            subscriptions = find_subscriptions(bytes(packet[at : at + size]))
         at += size
     if at > len(packet):
         return None
-    return Publication(topic, ident, qos, bytes(packet[at:]))
+    return Publication(topic, ident, qos, bytes(packet[at:]), subscriptions)
 
 
 class SessionClient(BrokerClient):
@@ -91,6 +99,10 @@ class SessionClient(BrokerClient):
     """Called for each message, in the thread of the client; it acknowledges it with `ack`."""
     before_connect: Callable[[], None] | None = None
     """Called before each CONNECT, in the thread of the client: it can set the will."""
+    on_foreign_session: Callable[[], None] | None = None
+    """Called when the session turns out to have a subscription of another program."""
+    own_ident = 0
+    """Identifier of the subscriptions that this client makes (MQTT 5); 0: they have none."""
     keeps_session = True
     """A broker with MQTT 3.1.1 keeps the session while the client is away, for ever."""
     most_packet_bytes = 1 << 28
@@ -99,6 +111,9 @@ class SessionClient(BrokerClient):
     """Lowest reason of an acknowledgement that `refusals` has."""
     refusals: dict[int, int]
     """Reasons of MQTT 5 by packet identifier; who publishes takes them out."""
+    _has_idents = True
+    """The broker takes identifiers of subscriptions."""
+    _drops_session = False
     _is_version_known = False
     _is_version_refused = False
     """The broker reports that it has no MQTT 5."""
@@ -183,6 +198,8 @@ class SessionClient(BrokerClient):
             return False
         self._is_version_known = True
         self._clean_start, self._clean_session = False, not self.keeps_session
+        self._drops_session = False
+        self._has_idents = bool(getattr(properties, "SubscriptionIdentifierAvailable", True))
         limit = getattr(properties, "ReceiveMaximum", None)
         if limit:
             self._max_inflight_messages = min(self._max_inflight_messages, limit)
@@ -195,7 +212,7 @@ class SessionClient(BrokerClient):
         They take turns until the broker accepts one, since some brokers only end the connection.
         """
         if self._is_version_known:
-            return False
+            return self._drops_session
         asks_again, self._asks_again = self._asks_again, False
         is_old = self._protocol == mqtt.MQTTv311
         self._protocol = mqtt.MQTTv5 if is_old else mqtt.MQTTv311
@@ -232,10 +249,33 @@ class SessionClient(BrokerClient):
         publication = read_publication(head, packet, self._protocol == mqtt.MQTTv5)
         if publication is None or publication.qos > 1:
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
-        if self.on_publication is not None:
+        idents = publication.subscriptions
+        if self.own_ident and idents and self.own_ident not in idents:
+            self._drop_session()
+        elif self.on_publication is not None:
             ident = self._connection << _IDENT_BITS | publication.ident
             self.on_publication(publication._replace(ident=ident))
         return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def subscribe_all(self, topics: list[str]) -> None:
+        """Subscribe to topics with QoS 1 and `own_ident`."""
+        properties = None
+        if self.own_ident and self._has_idents and self._protocol == mqtt.MQTTv5:
+            properties = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]
+            properties.SubscriptionIdentifier = self.own_ident
+        self.subscribe([(topic, 1) for topic in topics], properties=properties)
+
+    def _drop_session(self) -> None:
+        """Connect again with a new session: another program has subscribed in this one.
+
+        It had the same identifier. No client can list such a subscription to end it.
+        """
+        if self._drops_session:
+            return  # what the broker had sent before it got the DISCONNECT
+        self._drops_session = self._clean_start = True
+        if self.on_foreign_session is not None:
+            self.on_foreign_session()
+        self.leave()
 
 
 def session_properties(is_long: bool) -> Properties:

@@ -55,7 +55,7 @@ class Trial:
 
     def _on_disconnected(self, *_: object) -> None:
         if not self._client.try_other_version():
-            self._answers.put("the broker ends the connection")
+            self._answers.put(self._client.end_text())
 
     def end(self) -> None:
         """Disconnect, with the session as it was."""

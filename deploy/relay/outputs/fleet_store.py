@@ -6,6 +6,7 @@ data source of Grafana read the file while the relay writes. Schema:
 
     unit       one row a unit: newest row, last message, clock, state, online, version, counters
     latest     newest value of each signal of a unit
+    measure    unit of measure of a signal of a unit, if `signal` has that of another unit
     minute     mean, minimum, maximum and last value of each signal in each minute
     block      all rows as they came, compressed (zlib of JSON, as the output `json` writes it)
     alarm      one row for each active alarm (see `alarm_order` for late and doubled ones)
@@ -44,6 +45,8 @@ CREATE TABLE IF NOT EXISTS unit (
   blocks INTEGER DEFAULT 0, late INTEGER DEFAULT 0, undated INTEGER DEFAULT 0,
   estimated INTEGER DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS signal (id INTEGER PRIMARY KEY, name TEXT UNIQUE, unit TEXT);
+CREATE TABLE IF NOT EXISTS measure (
+  unit TEXT, signal INTEGER, text TEXT, PRIMARY KEY (unit, signal)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS latest (
   unit TEXT, signal INTEGER, t_ms INTEGER, value REAL, PRIMARY KEY (unit, signal)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS minute (
@@ -117,7 +120,9 @@ class FleetStoreOutput(Output):
         self._lock = threading.Lock()
         self._states: dict[str, bytes] = {}
         self._reports: dict[str, bytes] = {}
-        self._signals: dict[str, int] = {}
+        self._signals: dict[str, tuple[int, str]] = {}
+        self._measured: dict[str, int] = {}
+        """Hash of the names and units of measure that `measure` has, by unit."""
         self._opened: sqlite3.Connection | None = None
         if context.is_check:
             return
@@ -145,7 +150,7 @@ class FleetStoreOutput(Output):
             with self._lock:
                 self._write(items)
         except sqlite3.DatabaseError as error:
-            self._signals.clear()
+            self._forget()
             if isinstance(error, _OF_AN_ITEM):
                 raise
             raise OutputError(f"{self.context.argument}: {error}") from None
@@ -168,8 +173,13 @@ class FleetStoreOutput(Output):
         except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            self._signals.clear()
+            self._forget()
             raise
+
+    def _forget(self) -> None:
+        """Forget what a transaction that was undone has written."""
+        self._signals.clear()
+        self._measured.clear()
 
     def _touch(self, unit: str) -> None:
         site, _, name = unit.partition("/")
@@ -181,16 +191,35 @@ class FleetStoreOutput(Output):
             "UPDATE unit SET message_ms=? WHERE unit=?", (self.context.clock_ms(), unit)
         )
 
-    def _signal(self, name: str, unit: str) -> int:
+    def _signal(self, name: str, measure: str) -> tuple[int, str]:
+        """Return the number of a signal, and the unit of measure of its first unit."""
         if name not in self._signals:
             self._db.execute(
-                "INSERT INTO signal (name, unit) VALUES (?,?) ON CONFLICT DO NOTHING", (name, unit)
+                "INSERT INTO signal (name, unit) VALUES (?,?) ON CONFLICT DO NOTHING",
+                (name, measure),
             )
-            row = first_row(self._db, "SELECT id FROM signal WHERE name=?", (name,))
+            row = first_row(self._db, "SELECT id, unit FROM signal WHERE name=?", (name,))
             if len(self._signals) >= _MAX_SIGNALS:
                 self._signals.clear()
-            self._signals[name] = row[0]
+            self._signals[name] = (row[0], row[1] or "")
         return self._signals[name]
+
+    def _write_measures(self, rows: Rows) -> None:
+        """Store where the units of measure of a unit are not those of the first unit."""
+        key = hash((rows.names, rows.units))
+        if not rows.units or self._measured.get(rows.unit) == key:
+            return
+        if len(self._measured) >= _MAX_SIGNALS:
+            self._measured.clear()
+        self._measured[rows.unit] = key
+        for name, measure in zip(rows.names, rows.units, strict=True):
+            signal, usual = self._signal(name, measure)
+            if measure == usual:
+                statement = "DELETE FROM measure WHERE unit=? AND signal=?"
+                self._db.execute(statement, (rows.unit, signal))
+            else:
+                statement = "INSERT OR REPLACE INTO measure VALUES (?,?,?)"
+                self._db.execute(statement, (rows.unit, signal, measure))
 
     def _write_rows(self, rows: Rows) -> None:
         self._touch(rows.unit)
@@ -229,7 +258,7 @@ class FleetStoreOutput(Output):
         minutes: list[tuple[Any, ...]] = []
         latest: list[tuple[Any, ...]] = []
         for column, name in enumerate(rows.names):
-            signal = self._signal(name, units[column])
+            signal, _ = self._signal(name, units[column])
             by_minute: dict[int, list[tuple[int, float]]] = {}
             for at, values in rows.values:
                 value = values[column]
@@ -251,6 +280,7 @@ class FleetStoreOutput(Output):
         self._db.executemany(_LATEST_UPSERT, latest)
 
     def _update_unit(self, rows: Rows, values: dict[str, float | None], newest: int) -> None:
+        self._write_measures(rows)
         self._db.execute("UPDATE unit SET newest_ms=? WHERE unit=?", (newest, rows.unit))
         for column, names, key in (("clock", CLOCKS, CLOCK), ("state", STATES, STATE)):
             value = values.get(key)

@@ -40,7 +40,7 @@ class NoPageError(Exception):
     """The server has no such page, or not for this client."""
 
 
-class _NoRedirection(urllib.request.HTTPRedirectHandler):
+class NoRedirection(urllib.request.HTTPRedirectHandler):
     """Makes each redirection an error."""
 
     def redirect_request(
@@ -81,7 +81,7 @@ class HttpClient:
     def _make_opener(self) -> urllib.request.OpenerDirector:
         is_tls = self._url[:6] == "https:"
         tls = ssl.create_default_context(cafile=self._ca_file) if is_tls else None
-        return urllib.request.build_opener(_NoRedirection, urllib.request.HTTPSHandler(context=tls))
+        return urllib.request.build_opener(NoRedirection, urllib.request.HTTPSHandler(context=tls))
 
     def post(self, body: bytes, kind: str, query: str = "") -> None:
         """Post a body; returns after an acknowledgement. Raises OutputError, RefusedError.

@@ -12,7 +12,7 @@ header `part` counts them from 0.
 A message that the broker finds too large is a refusal. Each other error is one of the broker.
 
 `PREFIX?FILE` reads more properties of librdkafka from a file, `name=value` on each line (TLS,
-SASL).
+SASL). The properties behind the acknowledgement cannot be changed there.
 """
 
 import json
@@ -31,6 +31,9 @@ _FLUSH_S = 30.0
 _CHECK_S = 10.0
 _MAX_BYTES = 500_000
 """Half of the limit that brokers and librdkafka have by default (message.max.bytes)."""
+_FIXED = {"acks": "all", "enable.idempotence": "true"}
+_OTHER_NAMES = {"request.required.acks": "acks"}
+"""SOURCE: CONFIGURATION.md of librdkafka."""
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 
 
@@ -45,21 +48,26 @@ class KafkaOutput(Output):
         self._prefix, _, path = rest.partition("?")
         if not servers or not self._prefix:
             raise DeployError(f"--kafka {context.argument}: not SERVERS/PREFIX")
-        self._properties = {
+        self._properties: dict[str, Any] = {
             "bootstrap.servers": servers,
             "client.id": f"coldloop-{context.name}",
-            "acks": "all",
-            "enable.idempotence": "true",
+            **_FIXED,
             "message.timeout.ms": str(int(_FLUSH_S * 1000)),
+            "log_level": "0",  # else some lines a second while the servers are away
+            "error_cb": self._on_error,
             **(_read_properties(Path(path)) if path else {}),
         }
         self._producer: Producer | None = None
+        self._fault = ""
+        """What the library has reported last, for example a server that refuses connections."""
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._fault = f"; {error.str()}"
 
     def check(self) -> None:
         """Ask the servers for their topics. Raises OutputError."""
-        producer = Producer(self._properties)
         try:
-            producer.list_topics(timeout=_CHECK_S)
+            Producer(self._properties).list_topics(timeout=_CHECK_S)
         except KafkaException as error:
             raise OutputError(f"Kafka: {error.args[0].str()}") from None
 
@@ -90,7 +98,9 @@ class KafkaOutput(Output):
             self._end_producer()
             if errors and _is_too_large(errors[0]):
                 raise RefusedError(f"Kafka: {errors[0].str()}")
-            raise OutputError(f"Kafka: {errors[0].str() if errors else 'no answer'}")
+            text = errors[0].str() if errors else "no answer"
+            raise OutputError(f"Kafka: {text}{self._fault}")
+        self._fault = ""
 
     def _end_producer(self) -> None:
         """Drop what the producer still has in memory: it comes again, and must not be doubled."""
@@ -138,4 +148,8 @@ def _read_properties(path: Path) -> dict[str, str]:
             if not equals:
                 raise DeployError(f"{path}:{number}: not name=value")
             properties[name.strip()] = value.strip()
+    for name, text in properties.items():
+        fixed = _FIXED.get(_OTHER_NAMES.get(name, name), text)
+        if text.lower() not in (fixed, "-1" if fixed == "all" else fixed):
+            raise DeployError(f"{path}: {name}={text}: a receipt needs {fixed}")
     return properties

@@ -78,18 +78,27 @@ def _entry(row: tuple[Any, ...]) -> Entry:
 
 
 class RelayDatabase:
-    """The file at `path`; `relay` is the name of this process in it. Raises sqlite3.Error."""
+    """The file at `path`; `relay` is the name of this process in it. Raises sqlite3.Error.
 
-    def __init__(self, path: Path | str, relay: str) -> None:
+    `read_only`: for queries alone, of a file of this version; works on a full disk too.
+    """
+
+    def __init__(self, path: Path | str, relay: str, read_only: bool = False) -> None:
         self.relay = relay
         self._lock = threading.RLock()
         self._schemas: dict[tuple[str, bytes], bytes] = {}
         self._row_limits = RowLimits(self)
         self._datagrams = DatagramNumbers(self)
-        self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        if read_only:
+            path = f"{Path(path).absolute().as_uri()}?mode=ro"
+        self._db = sqlite3.connect(
+            path, timeout=30, isolation_level=None, check_same_thread=False, uri=read_only
+        )
         try:
             if not (is_empty(self._db) or is_store(self._db)):
                 raise sqlite3.DatabaseError("not the store of a relay")
+            if read_only:
+                return
             first_row(self._db, "PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             with self.transaction():

@@ -23,6 +23,7 @@ From twice the quota on, no message of the unit is received (`is_overfull`).
 """
 
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from deploy.relay.records.database import Entry, RelayDatabase
@@ -44,6 +45,8 @@ _IN_TURN = "reason=?, key='0', due_ms=?"
 _DETAIL_CHARS = 200
 _ENTRY_BYTES = 64
 """What a record needs besides its payload, about."""
+_PAGE = 50
+"""Records that are read together; each has 256 KiB at most."""
 _COUNT_S = 30.0
 _MAX_UNITS = 100_000
 
@@ -102,17 +105,31 @@ class QuarantineTable:
         return self._used[unit][0]
 
     def find(
-        self, unit: str = "", reason: str = "", key: str = "", limit: int = 1 << 30
+        self, unit: str = "", reason: str = "", key: str = "", limit: int = 1 << 30, after: int = 0
     ) -> list[Quarantined]:
-        """Return the records of a unit and a reason; "": of all."""
+        """Return the records of a unit and a reason; "": of all. `after`: above this number."""
         wanted = [("unit", unit), ("reason", reason), ("key", key)]
         where = " AND ".join([f"{name}=?" for name, value in wanted if value] or ["1"])
         rows = self._database.query(
-            f"SELECT {_COLUMNS} FROM quarantine WHERE {where} ORDER BY id LIMIT ?",
+            f"SELECT {_COLUMNS} FROM quarantine WHERE {where}{f' AND id>{after}' if after else ''}"
+            " ORDER BY id LIMIT ?",
             *[value for _, value in wanted if value],
             limit,
         )
         return [_quarantined(row) for row in rows]
+
+    def pages(self, unit: str = "", reason: str = "") -> Iterator[Quarantined]:
+        """Return the records of a unit and a reason, read in lots: all can be many gigabytes."""
+        last = 0
+        while lot := self.find(unit, reason, limit=_PAGE, after=last):
+            yield from lot
+            last = lot[-1].entry.id
+
+    def ids(self, unit: str = "", reason: str = "") -> list[int]:
+        """Return the numbers of the records of a unit and a reason."""
+        statement = "SELECT id FROM quarantine WHERE ? IN ('', unit) AND ? IN ('', reason)"
+        rows = self._database.query(f"{statement} ORDER BY id", unit, reason)
+        return [row[0] for row in rows]
 
     def get(self, quarantine_id: int) -> Quarantined | None:
         """Return one record; None: there is none with this number."""

@@ -62,6 +62,16 @@ def is_relay_store(path: Path) -> bool:
         db.close()
 
 
+def is_present_store(path: Path) -> bool:
+    """Return whether a file has the tables of this version; changes nothing."""
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+    try:
+        version = first_row(db, "PRAGMA user_version")[0]
+        return bool(version == _VERSION and "had" not in _table_names(db))
+    finally:
+        db.close()
+
+
 def first_row(db: sqlite3.Connection, statement: str, values: Sequence[Any] = ()) -> Any:
     """Return the first row of a query, or None. It reads all rows, so that the query has ended.
 

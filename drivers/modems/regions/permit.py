@@ -2,8 +2,9 @@
 """Whether a modem can transmit: the radio rule against licence, position and the modem's report.
 
 Does not read the receiver and does not switch the radio; see `agent.satcom.component`. A unit that
-is moved over a border is outside the polygons of its region for 10 s, by consecutive positions. It
-is allowed again after 10 s inside, without a pause of a minute in it. Without a position the last
+is moved over a border is outside the polygons of its region for 10 s. Time inside between counts
+half against it: a unit whose position jumps to and fro is outside. It is allowed again after 10 s
+inside, by consecutive positions without a pause of a minute. Without a position the last
 known one counts for `position_s`, then nothing is transmitted. At the start that is the configured
 one, unless the unit was outside before (`place`); a unit with a receiver waits two minutes for a
 fix first, because it can have been moved while it was off. A region without polygons needs no
@@ -55,7 +56,9 @@ class Permit:
         self._timeout = position_s * SECOND
         self._inside = site_e7 is not None and self.is_inside(site_e7)
         self._known_at: int | None = None if site_e7 is None else 0
-        self._differs_since: int | None = None
+        self._inside_since: int | None = None
+        self._outside_us = 0
+        self._was_outside = False
         self._waits_for_fix = bool(self._polygons) and has_receiver
         self._started_at = 0
         self._has_fix = False
@@ -100,20 +103,43 @@ class Permit:
     def set_position(self, position_e7: "tuple[int, int]", at: int) -> None:
         """Take the position that the receiver had at `at`."""
         self._has_fix = True
+        inside = self.is_inside(position_e7)
         if self._known_at is None:
-            self._inside = self.is_inside(position_e7)
+            self._inside = inside
         elif at <= self._known_at:
             return
-        elif self.is_inside(position_e7) == self._inside:
-            self._differs_since = None
-            self._waits_for_fix = False
-        elif self._differs_since is None or (not self._inside and at - self._known_at > _GAP_US):
-            self._differs_since = at
-        elif at - self._differs_since >= _CONFIRM_US:
-            self._inside = not self._inside
-            self._differs_since = None
-            self._waits_for_fix = False
+        elif inside:
+            self._on_position_inside(at, self._known_at)
+        else:
+            self._on_position_outside(at, self._known_at)
+        self._was_outside = not inside
         self._known_at = at
+
+    def _on_position_inside(self, at: int, before: int) -> None:
+        """Take a position in the region; `before`: when the last one was."""
+        self._outside_us = max(0, self._outside_us - (at - before) // 2)
+        if self._inside:
+            self._waits_for_fix = False
+        elif self._inside_since is None or at - before > _GAP_US:
+            self._inside_since = at
+        elif at - self._inside_since >= _CONFIRM_US:
+            self._set_inside(True)
+
+    def _on_position_outside(self, at: int, before: int) -> None:
+        """Take a position outside; a single one has no effect."""
+        if self._was_outside:
+            self._outside_us += at - before
+        self._inside_since = None
+        if not self._inside:
+            self._waits_for_fix = False
+        elif self._outside_us >= _CONFIRM_US:
+            self._set_inside(False)
+
+    def _set_inside(self, inside: bool) -> None:
+        self._inside = inside
+        self._inside_since = None
+        self._outside_us = 0
+        self._waits_for_fix = False
 
     def set_radio(self, now: int, low_khz: int, high_khz: int, power_mw: "int | None") -> None:
         """Take the band and the power that the modem reports."""

@@ -48,6 +48,17 @@ def test_a_publication_is_read_and_a_cut_one_is_none(
     assert found == {None}
 
 
+def test_the_subscriptions_of_a_publication_are_found() -> None:
+    properties = _publish_properties()
+    properties.PayloadFormatIndicator = 1
+    properties.TopicAlias = 11
+    properties.ResponseTopic = "a"
+    properties.SubscriptionIdentifier = [1, (1 << 28) - 1]
+    packet = b"\x00\x03a/b\x12\x34" + properties.pack()  # type: ignore[no-untyped-call]
+    found = read_publication(0x32, packet, True)
+    assert found == Publication(b"a/b", 0x1234, 1, b"", (1, (1 << 28) - 1))
+
+
 def test_mutated_packets_end_in_no_exception() -> None:
     draw = random.Random(1)
     packet = b"\x00\x03a/b\x12\x34" + _publish_properties().pack() + b"x"  # type: ignore[no-untyped-call]

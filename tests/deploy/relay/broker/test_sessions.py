@@ -263,3 +263,31 @@ def test_alarms_beside_other_relays_of_the_group(
     Worker(port, tmp_path, "k1", "relay", "relay", "--alarms", "AL").close()
     main.close()
     assert "k1: --alarms has a part of the alarms only" in capsys.readouterr().err
+
+
+def test_a_session_that_another_relay_has_used_is_not_gone_on_with(
+    port: int, units: Units, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A relay of another group had this name: its subscription would take messages for ever."""
+    main = Worker(port, tmp_path, "k0")
+    main.close()  # the broker keeps the session
+    other = Worker(port, tmp_path, "k0", "alarms", "alarms", "--alarms", "AL")
+    other.kill()
+    main = Worker(port, tmp_path, "k0")
+    other = Worker(port, tmp_path, "a0", "alarms", "alarms2", "--alarms", "AL")
+    try:
+        units.send()
+        wait_until(lambda: "starts a new one" in capsys.readouterr().err)
+        wait_until(main.relay._is_connected.is_set)
+        before = other.received
+        units.wait_for(units.send())
+        wait_until(lambda: other.received >= before + UNITS)
+    finally:
+        main.close()
+        other.close()
+    again = Worker(port, tmp_path, "k0")  # its own session: nothing is dropped
+    try:
+        units.wait_for(units.send())
+    finally:
+        again.close()
+    assert "starts a new one" not in capsys.readouterr().err

@@ -132,6 +132,18 @@ def test_a_body_without_the_fields_is_an_error(webhook: WebhookRig, body: bytes)
     assert webhook.received == []
 
 
+def test_a_request_costs_little_before_its_sender_is_known() -> None:
+    """Fields and parts without number in 256 KiB: the relay has other work."""
+    webhook = WebhookRig(WebhookAuth([KEY.public_key()]))
+    try:
+        for body in (b"a=1&" * 65_000, b"JWT=" + b"." * 262_000, b"JWT=YQ" + b".YQ" * 80_000):
+            start = time.process_time()
+            assert webhook.ask(body[: 1 << 18]) in (400, 401)
+            assert time.process_time() - start < 0.1
+    finally:
+        webhook.server.close()
+
+
 # Signed requests.
 
 

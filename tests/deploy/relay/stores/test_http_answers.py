@@ -106,3 +106,22 @@ def test_a_gateway_that_does_not_speak_http_ends_no_thread(
             downlink.send_receipt("s/u", b"x")
         downlink.close()
     assert downlink.failed == 2
+
+
+def test_a_gateway_that_redirects_has_not_taken_the_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The library would ask for the other page without the message, and its text can be "OK"."""
+    monkeypatch.setattr("deploy.relay.intake.downlink._RETRY_DELAY_S", 0.0)
+    good = b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nOK,1"
+    monkeypatch.setattr("tests.deploy.relay.stores.test_http_answers._LOGIN", good)  # of each GET
+    with receiver(good) as page:
+        with receiver(f"HTTP/1.0 302 Found\r\nLocation: {page}\r\n\r\n".encode()) as url:
+            downlink = Downlink(url, {"3001": "s/u"}, {}, 0.0)
+            downlink.send_receipt("s/u", b"x")
+            downlink.close()
+        assert (downlink.posted, downlink.failed) == (0, 1)
+        downlink = Downlink(page, {"3001": "s/u"}, {}, 0.0)
+        downlink.send_receipt("s/u", b"x")
+        downlink.close()
+        assert (downlink.posted, downlink.failed) == (1, 0)

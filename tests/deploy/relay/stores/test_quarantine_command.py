@@ -2,9 +2,11 @@
 """`coldloop relay quarantine` whose output breaks: the state is stated, nothing lost or doubled."""
 
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,23 @@ def test_a_page_to_a_full_output_changes_nothing(store: Path, action: str) -> No
         found = run(store, action, full.fileno())
     assert (found.returncode, found.stderr.count("\n")) == (2, 1)
     assert reasons(store) == ["schema"] * 3
+
+
+@pytest.mark.parametrize(("action", "code"), [("list", 0), ("export", 0), ("retry", 2)])
+def test_a_full_disk_hides_no_record(store: Path, action: str, code: int) -> None:
+    """The relay runs; no file can grow."""
+    relay = RelayDatabase(store, "a")
+    words = [sys.executable, str(ROOT / "coldloop.py"), "relay", "quarantine", action]
+    found = subprocess.run(
+        [*words, "--store", str(store)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    )
+    relay.close()
+    assert (found.returncode, found.stdout.count("s1/u1")) == (code, 0 if code else 3), found.stderr
 
 
 class RefusingStore(Output):
@@ -166,3 +185,28 @@ def test_a_number_counts_once(store: Path, capsys: pytest.CaptureFixture[str]) -
     words = ["retry", "2", "2", "--unit", "s1/u1", "--reason", "schema", "--store", str(store)]
     assert quarantine_command.run(words) == 0
     assert capsys.readouterr().out == "1 given back to the relay\n"
+
+
+@pytest.mark.parametrize("action", ["list", "export", "retry"])
+def test_a_large_quarantine_is_not_in_memory(
+    store: Path, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be larger than the memory of the machine on which the relay runs."""
+    database = RelayDatabase(store, "a")
+    with database.transaction():
+        for number in range(300):
+            database.execute(
+                "INSERT INTO quarantine (relay, unit, generation, number, count, kind, payload,"
+                " output, reason, detail, key, at_ms) VALUES ('a', 's1/u1', x'', 7, 1, 2, ?, '',"
+                " 'block', '', '', ?)",
+                *(bytes(100_000), number),
+            )
+    database.close()
+    written: list[int] = []
+    monkeypatch.setattr("builtins.print", lambda text, **_: written.append(len(text)))
+    tracemalloc.start()
+    assert quarantine_command.run([action, "--store", str(store)]) == 0
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(written) == {"list": 304, "export": 303, "retry": 1}[action]
+    assert peak < 15_000_000

@@ -16,9 +16,9 @@ def test_receipts_are_counted_once_by_class_and_carrier():
     latency.sent(1, 6, 101, 0)
     latency.sent(2, 5, 100, 0)
     latency.sent(2, 5, 100, 1)  # again, by the other carrier
-    latency.acknowledged(1, 1, 5, 103)
-    latency.acknowledged(1, 1, 5, 200)
-    latency.acknowledged(2, 5, 9, 1100)
+    latency.acknowledged(1, 1, 5, 103, 6)
+    latency.acknowledged(1, 1, 5, 200, 6)
+    latency.acknowledged(2, 5, 9, 1100, 10)
     rows = latency.rows()
     eq([(group, carrier) for group, carrier, _ in rows], [(1, "mqtt"), (2, "datagram")])
     eq(rows[0][2][2], 1)
@@ -30,8 +30,21 @@ def test_backlog_is_sampled():
     latency = LatencyHistogram(1)
     for ident in range(100):
         latency.sent(0, ident, 0, 0)
-    latency.acknowledged(0, 0, 99, 5)
+    latency.acknowledged(0, 0, 99, 5, 100)
     eq(sum(latency.rows()[0][2]), 12)
     latency.sent(0, 100, 4, 0)
-    latency.acknowledged(0, 100, 100, 5)
+    latency.acknowledged(0, 100, 100, 5, 101)
     eq(sum(latency.rows()[0][2]), 13)
+
+
+def test_records_that_are_dropped_keep_no_place():
+    """Twelve of them would end the histogram of their class until the agent starts again."""
+    latency = LatencyHistogram(1)
+    for ident in range(1, 13):
+        latency.sent(0, ident, 0, 0)
+    latency.sent(0, 13, 0, 0)  # not followed: no place
+    latency.acknowledged(0, 13, 13, 5, 12)  # 1 to 11 are dropped, 12 can still have its receipt
+    for ident in range(14, 40):
+        latency.sent(0, ident, 5, 0)
+    latency.acknowledged(0, 12, 39, 6, 40)
+    eq(sum(latency.rows()[0][2]), 12)

@@ -83,10 +83,32 @@ def test_unit_moved_over_a_border_stops_and_starts_again():
 def test_single_wrong_positions_have_no_effect():
     unit = permit()
     for second in range(1, 200):
-        unit.set_position(MUSCAT if second % 9 else DUBAI, second * SECOND)
+        unit.set_position(DUBAI if second % 5 else MUSCAT, second * SECOND)
         eq(unit.evaluate(second * SECOND), "")
         unit.set_position(MUSCAT, second * SECOND)  # the same fix again
     eq(unit.evaluate(200 * SECOND), "")
+    wrong_for_8_s = [DUBAI if second % 40 > 8 else MUSCAT for second in range(1, 200)]
+    fixes(unit, DUBAI, 200, 210)
+    for second, place in enumerate(wrong_for_8_s):
+        unit.set_position(place, (211 + second) * SECOND)
+        eq(unit.evaluate((211 + second) * SECOND), "")
+
+
+def test_positions_that_jump_to_and_fro_are_outside():
+    for is_inside_at in (
+        lambda second: second % 9 == 0,
+        lambda second: second // 5 % 2 == 0,
+        lambda second: second // 9 % 2 == 0,
+    ):
+        unit = permit()
+        bars = []
+        for second in range(1, 200):
+            place = DUBAI if is_inside_at(second) else MUSCAT
+            unit.set_position(place, second * SECOND)
+            bars.append(unit.evaluate(second * SECOND) != "")
+        first = bars.index(True)
+        assert first < 90
+        eq(set(bars[first:]), {True})
 
 
 def test_positions_before_a_pause_do_not_allow_again():

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files for TLS of the relay: keys with a passphrase, and certificates that are out of date.
+
+Does not open a connection. The relay reads its files again at each connection, without a person at
+a terminal. So a key with a passphrase is an error, not a question.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def refuse_passphrase() -> str:
+    """Raise ValueError: the library asks for the passphrase of a key."""
+    raise ValueError("the key has a passphrase; use one without")
+
+
+def date_problem(path: str | None) -> str:
+    """Return why a certificate is not valid now, or "".
+
+    Raises nothing: a file that cannot be read is reported where it is used.
+    """
+    from cryptography import x509  # noqa: PLC0415 - large, and only for `--check`
+
+    try:
+        chain = x509.load_pem_x509_certificates(Path(path).read_bytes()) if path else []
+    except (OSError, ValueError):
+        return ""
+    now = datetime.now(UTC)
+    for certificate in chain:
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if end <= now:
+            return f"{path}: expired on {end:%Y-%m-%d}"
+        if begin > now:
+            return f"{path}: valid from {begin:%Y-%m-%dT%H:%M}Z only; check the clock"
+    return ""
