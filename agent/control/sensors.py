@@ -199,6 +199,7 @@ class ControlSensors:
         low_c = readings.supply_c
         if low_c is not None:
             low_c -= self.exchanger_trend.total_k + readings.low_flow_k
+            low_c -= 0.0 if self.plausibility is None else self.plausibility.too_high_k
             if self.supply.suspect == RELATION:  # which can itself be false, by the facility water
                 low_c = min(low_c, inputs.supply_c or low_c)
         readings.lowest_supply_c = low_c

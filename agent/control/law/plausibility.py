@@ -40,6 +40,7 @@ _RISE_LAG_S = 30.0
 from both would move the valve again.
 """
 _HOLD_S = 200.0
+_WITNESS_S = 8.0
 _FIRST_S, _SLOW_EXTRA_S, _MAX_AVERAGE_S = 59.5, 900.0, 14_400.0
 _YOUNG_MODEL_S, _RESTORED_S = 300.0, 60.0
 _FINE_K, _GROSS_K = 22 / 100, 15 / 10
@@ -63,6 +64,8 @@ HeldRise = namedtuple("HeldRise", ("rise_k", "flow_lpm", "age_s"))
 class RowPlausibility:
     """Checks the four signals once a cycle. `exchanger`: None without a model. `low_flow_k`: by how
     much the supply is below its estimate if a filter is clogged that no reading can show, K.
+    `too_high_k`: by how much R1 and R6 both show the supply below its valid reading, K. It needs
+    seconds, and a proof needs a minute: it is enough for an alarm, not for an estimate.
     """
 
     def __init__(self, exchanger: "Exchanger | None", design_lpm: float) -> None:
@@ -72,7 +75,7 @@ class RowPlausibility:
         self.flow, self.dp = self.hydraulics.flow, self.hydraulics.dp
         self.may_learn_ua = True
         self.heat_factor = self.model_factor = 1.0
-        self.low_flow_k = 0.0
+        self.low_flow_k = self.too_high_k = 0.0
         self.heat_rise_k: float | None = None
         self.effectiveness: float | None = None
         self._exchanger = exchanger
@@ -84,6 +87,7 @@ class RowPlausibility:
         self._mean_fws_lpm = 0.0
         self._fine_residuals = [0.0, 0.0]
         self._gross_residuals = [0.0, 0.0]
+        self._fast_residuals = [0.0, 0.0]
         self._lagged_k: float | None = None
         self._smooth_k: float | None = None
         self._model_offset_k = 0.0
@@ -113,10 +117,12 @@ class RowPlausibility:
             r.return_c, 15 / 10 * rate_scale, rate_scale, rate_scale, dt
         )
         self._update_model(r, flow)
+        self.too_high_k = 0.0
         if supply is not None and return_c is not None:
             self._compare(r, flow, supply, return_c, dt)
         else:
             self._related_s = 0.0
+            self._fast_residuals[:] = [0.0, 0.0]
             self._compare_facility(r, supply, dt)
         self._settle(r, flow, dt)
 
@@ -180,6 +186,7 @@ class RowPlausibility:
             return
         if q is None or e is None or fws_supply_c is None or self.hydraulics.moving_left_s > 0.0:
             self._gross_s = self._fine_s = 0.0
+            self._fast_residuals[:] = [0.0, 0.0]
             self.may_learn_ua = q is None
             return
         by_heat, by_model = rise_k - q, rise_k - e * (return_c - fws_supply_c)
@@ -188,6 +195,7 @@ class RowPlausibility:
         self._related_s += dt
         weight = dt / min(dt + _FILTER_S, self._related_s)
         _follow(self._gross_residuals, by_heat, by_model, weight)
+        self._update_too_high(by_heat, by_model, e, dt)
         if self._unsteady_left_s <= 0.0:
             self._steady_s += dt
             _follow(
@@ -210,6 +218,17 @@ class RowPlausibility:
             suspect = self._find_suspect(self._fine_residuals, _FINE_K, e) if steady else gross
             (self.supply if suspect == "supply" else self.return_signal).mark_suspect(RELATION)
             self._steady_s = self._fine_s = self._gross_s = 0.0
+
+    def _update_too_high(self, by_heat: float, by_model: float, e: float, dt: float) -> None:
+        """Update `too_high_k`, unless a return that reads too low explains both residuals better.
+
+        A moving valve shifts R1 by the lag of the facility return: the smaller residual counts.
+        """
+        _follow(self._fast_residuals, by_heat, by_model, dt / (dt + _WITNESS_S))
+        by_heat, by_model = self._fast_residuals
+        smaller_k = -max(by_heat, by_model)
+        is_supply = abs(by_heat - by_model) < abs(by_heat - by_model - e * by_heat)
+        self.too_high_k = smaller_k if is_supply and smaller_k >= _GROSS_K else 0.0
 
     def _compare_facility(self, r: "RowReadings", supply: "float | None", dt: float) -> None:
         """Compare a supply whose return is suspect with the facility side, by R1 and R6: the wrong
