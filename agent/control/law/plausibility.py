@@ -40,7 +40,6 @@ _RISE_LAG_S = 30.0
 from both would move the valve again.
 """
 _HOLD_S = 200.0
-_WITNESS_S = 8.0
 _FIRST_S, _SLOW_EXTRA_S, _MAX_AVERAGE_S = 59.5, 900.0, 14_400.0
 _YOUNG_MODEL_S, _RESTORED_S = 300.0, 60.0
 _FINE_K, _GROSS_K = 22 / 100, 15 / 10
@@ -87,7 +86,7 @@ class RowPlausibility:
         self._mean_fws_lpm = 0.0
         self._fine_residuals = [0.0, 0.0]
         self._gross_residuals = [0.0, 0.0]
-        self._fast_residuals = [0.0, 0.0]
+        self._fast = [0.0, 0.0]
         self._lagged_k: float | None = None
         self._smooth_k: float | None = None
         self._model_offset_k = 0.0
@@ -122,7 +121,6 @@ class RowPlausibility:
             self._compare(r, flow, supply, return_c, dt)
         else:
             self._related_s = 0.0
-            self._fast_residuals[:] = [0.0, 0.0]
             self._compare_facility(r, supply, dt)
         self._settle(r, flow, dt)
 
@@ -186,7 +184,6 @@ class RowPlausibility:
             return
         if q is None or e is None or fws_supply_c is None or self.hydraulics.moving_left_s > 0.0:
             self._gross_s = self._fine_s = 0.0
-            self._fast_residuals[:] = [0.0, 0.0]
             self.may_learn_ua = q is None
             return
         by_heat, by_model = rise_k - q, rise_k - e * (return_c - fws_supply_c)
@@ -195,7 +192,13 @@ class RowPlausibility:
         self._related_s += dt
         weight = dt / min(dt + _FILTER_S, self._related_s)
         _follow(self._gross_residuals, by_heat, by_model, weight)
-        self._update_too_high(by_heat, by_model, e, dt)
+        # A moving valve shifts R1 by the lag of the facility return: the smaller residual counts. A
+        # return that reads too low shifts R1 much more than R6.
+        _follow(self._fast, by_heat, by_model, dt / min(dt + _EXCHANGER_LAG_S, self._related_s))
+        heat_k, model_k = self._fast
+        high_k = -max(heat_k, model_k)
+        if high_k >= _GROSS_K and model_k < (1.0 - e / 2.0) * heat_k:
+            self.too_high_k = high_k
         if self._unsteady_left_s <= 0.0:
             self._steady_s += dt
             _follow(
@@ -218,17 +221,6 @@ class RowPlausibility:
             suspect = self._find_suspect(self._fine_residuals, _FINE_K, e) if steady else gross
             (self.supply if suspect == "supply" else self.return_signal).mark_suspect(RELATION)
             self._steady_s = self._fine_s = self._gross_s = 0.0
-
-    def _update_too_high(self, by_heat: float, by_model: float, e: float, dt: float) -> None:
-        """Update `too_high_k`, unless a return that reads too low explains both residuals better.
-
-        A moving valve shifts R1 by the lag of the facility return: the smaller residual counts.
-        """
-        _follow(self._fast_residuals, by_heat, by_model, dt / (dt + _WITNESS_S))
-        by_heat, by_model = self._fast_residuals
-        smaller_k = -max(by_heat, by_model)
-        is_supply = abs(by_heat - by_model) < abs(by_heat - by_model - e * by_heat)
-        self.too_high_k = smaller_k if is_supply and smaller_k >= _GROSS_K else 0.0
 
     def _compare_facility(self, r: "RowReadings", supply: "float | None", dt: float) -> None:
         """Compare a supply whose return is suspect with the facility side, by R1 and R6: the wrong
