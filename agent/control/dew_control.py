@@ -20,8 +20,9 @@ that was never read counts as cold then. After a gap of `_SUSPECT_S` the first r
 immediately.
 
 A reading can show a lower supply than the value in use: that of a sensor that a relation accuses,
-or an error of both temperatures (`ControlReadings.lowest_supply_c`). If it is near the dew point
-for `_SUSPECT_S`, the alarm says so; nothing moves, because the reading is probably false.
+an error of both temperatures, or two relations that agree within seconds
+(`ControlReadings.lowest_supply_c`). If it is near the dew point for `_SUSPECT_S`, the alarm says
+so; nothing moves, because this is no proof.
 
 A supply that falls towards the dew point has the same limit, with the present heat: a valve that
 needs a minute for its stroke would pass the opening that the heat needs.

@@ -184,12 +184,14 @@ class ControlSensors:
                 inputs.pump_pct = speed
         if self.plausibility is None:
             self.set_exchanger(exchanger)
+        too_high_k = 0.0
         if self.plausibility is not None:
             protection = self._protection
             inputs.is_row_usual = None if protection is None else protection.is_row_usual
             self.plausibility.step(inputs, dt)
             readings.is_usual = self.plausibility.is_usual
             readings.low_flow_k = self.plausibility.low_flow_k
+            too_high_k = self.plausibility.too_high_k
             if exchanger is not None:
                 exchanger.permit_ua_learning(self.plausibility.may_learn_ua)
                 if readings.is_usual:
@@ -198,7 +200,7 @@ class ControlSensors:
         readings.supply_c = self.supply.update(now)
         low_c = readings.supply_c
         if low_c is not None:
-            low_c -= self.exchanger_trend.total_k + readings.low_flow_k
+            low_c -= self.exchanger_trend.total_k + readings.low_flow_k + too_high_k
             if self.supply.suspect == RELATION:  # which can itself be false, by the facility water
                 low_c = min(low_c, inputs.supply_c or low_c)
         readings.lowest_supply_c = low_c

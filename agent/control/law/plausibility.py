@@ -63,6 +63,8 @@ HeldRise = namedtuple("HeldRise", ("rise_k", "flow_lpm", "age_s"))
 class RowPlausibility:
     """Checks the four signals once a cycle. `exchanger`: None without a model. `low_flow_k`: by how
     much the supply is below its estimate if a filter is clogged that no reading can show, K.
+    `too_high_k`: by how much R1 and R6 both show the supply below its valid reading, K. It needs
+    seconds, and a proof needs a minute: it is enough for an alarm, not for an estimate.
     """
 
     def __init__(self, exchanger: "Exchanger | None", design_lpm: float) -> None:
@@ -72,7 +74,7 @@ class RowPlausibility:
         self.flow, self.dp = self.hydraulics.flow, self.hydraulics.dp
         self.may_learn_ua = True
         self.heat_factor = self.model_factor = 1.0
-        self.low_flow_k = 0.0
+        self.low_flow_k = self.too_high_k = 0.0
         self.heat_rise_k: float | None = None
         self.effectiveness: float | None = None
         self._exchanger = exchanger
@@ -84,6 +86,7 @@ class RowPlausibility:
         self._mean_fws_lpm = 0.0
         self._fine_residuals = [0.0, 0.0]
         self._gross_residuals = [0.0, 0.0]
+        self._fast = [0.0, 0.0]
         self._lagged_k: float | None = None
         self._smooth_k: float | None = None
         self._model_offset_k = 0.0
@@ -113,6 +116,7 @@ class RowPlausibility:
             r.return_c, 15 / 10 * rate_scale, rate_scale, rate_scale, dt
         )
         self._update_model(r, flow)
+        self.too_high_k = 0.0
         if supply is not None and return_c is not None:
             self._compare(r, flow, supply, return_c, dt)
         else:
@@ -188,6 +192,13 @@ class RowPlausibility:
         self._related_s += dt
         weight = dt / min(dt + _FILTER_S, self._related_s)
         _follow(self._gross_residuals, by_heat, by_model, weight)
+        # A moving valve shifts R1 by the lag of the facility return: the smaller residual counts. A
+        # return that reads too low shifts R1 much more than R6.
+        _follow(self._fast, by_heat, by_model, dt / min(dt + _EXCHANGER_LAG_S, self._related_s))
+        heat_k, model_k = self._fast
+        high_k = -max(heat_k, model_k)
+        if high_k >= _GROSS_K and model_k < (1.0 - e / 2.0) * heat_k:
+            self.too_high_k = high_k
         if self._unsteady_left_s <= 0.0:
             self._steady_s += dt
             _follow(

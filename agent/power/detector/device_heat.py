@@ -13,7 +13,8 @@ While the power has not moved for `_STEADY_S`, a case that is far below the expe
 A load is
 
     warm        more than `_WARM_K` above the expectation and not falling: an indication of a loss
-                of flow
+                of flow. While the supply is unknown, it is not if the load draws more power than
+                that of the last supply explains: the valve may stay at its place
     hot         more than `_HOT_K` above it and not falling at first, or at the limit of its class:
                 its power is limited
     overheated  hot, and near the limit of its class for `_LIMITED_US`: it is switched off
@@ -71,6 +72,9 @@ _STEADY_S, _STEADY_BAND = 60.0, 0.05
 _JUMP_K, _JUMP_K_S = 15.0, 5.0
 _FAST_K, _FAST_K_S = 1.5, 1.5
 """A supply rises by at most 0.7 K/s, a case without flow by 2.2 K/s at 90 % of its rating."""
+_SHARE = 6 / 10
+"""The supply is about 20 K above cold facility water at full power, a case 33 K above the supply.
+"""
 
 
 class DeviceHeat:
@@ -87,6 +91,7 @@ class DeviceHeat:
         self._supply_c: float | None = None
         self._assumed_c: float | None = None
         self._power_ratio = 0.0
+        self._balance_ratio = 1.0
         self._resistance_ratio: float | None = None
         self._steady_s = self._steady_ratio = 0.0
         self._hot_since = 0
@@ -140,9 +145,12 @@ class DeviceHeat:
         self._steady_s = self._steady_s + dt if is_steady else 0.0
         if not is_steady:
             self._steady_ratio = power_ratio
+        more = power_ratio - self._balance_ratio
         if supply_c is not None:
             self._supply_c = _follow_down(self._supply_c, supply_c, dt)
-        self._compare(target.case_c, dt, now)
+            self._balance_ratio += dt / _LEARN_S * more
+            more = 0.0
+        self._compare(target.case_c, max(0.0, more), dt, now)
 
     def _hold_heat(self, is_certain: bool, now: int) -> None:
         """Without a reading: a hot load stays hot while it is on; a shut branch makes it hot."""
@@ -173,7 +181,8 @@ class DeviceHeat:
         self.load.set_case_known()
         return True
 
-    def _compare(self, case_c: float, dt: float, now: int) -> None:
+    def _compare(self, case_c: float, more: float, dt: float, now: int) -> None:
+        """Compare the case with its expectation. `more`: of the power than the supply shows."""
         load = self.load
         class_k = load.load_class.rise_k * self._power_ratio
         is_known = self._supply_c is not None
@@ -196,7 +205,8 @@ class DeviceHeat:
         ):
             self._resistance_ratio = factor + excess_k / class_k * min(1.0, dt / _LEARN_S)
         limit_c = load.load_class.limit_c
-        is_warm = excess_k > (_END_K if self.is_warm else _WARM_K) and not self._is_falling
+        warm_k = (_END_K if self.is_warm else _WARM_K) + _SHARE * load.load_class.rise_k * more
+        is_warm = excess_k > warm_k and not self._is_falling
         self.is_warm, self.is_compared = is_warm if is_known else None, True
         is_cold = (supply_c if is_known else case_c - class_k) <= _COLD_C
         cool_k = _COOL_K - (_COOL_BAND_K if load.is_cool else 0.0)

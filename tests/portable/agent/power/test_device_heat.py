@@ -185,6 +185,20 @@ def test_temperature_without_supply_uses_the_last_one():
     eq([bench.step(63.0 + 2.0 * i, 900, None)[0] for i in (1, 2)], [False, True])
 
 
+def test_more_power_explains_a_warmer_supply_that_is_unknown():
+    """The bus is silent, so valve and pumps stay as they are: the coolant takes more heat."""
+    bench = HeatRig()
+    bench.settle(52.0, 600)
+    bench.step(52.0, 1000)  # the last supply is that of the load before
+    warm_k, case_c = 0.0, 52.0
+    for _ in range(90):
+        warm_k += (6.5 - warm_k) / 40.0
+        case_c += (65.0 + warm_k - case_c) / 13.0
+        eq(bench.step(case_c, 1000, None), (False, False, False))
+    seen = [bench.step(case_c + 2.2 * i, 1000, None) for i in range(1, 9)]
+    eq([hot for _, hot, _ in seen].index(True), 1)  # the flow is lost: 8 K above the last supply
+
+
 def test_old_reading_or_switched_off_load_is_unknown():
     bench = HeatRig()
     bench.settle()

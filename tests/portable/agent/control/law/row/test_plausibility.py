@@ -228,3 +228,25 @@ def test_a_step_of_the_facility_flow_does_not_move_the_estimate_of_the_return():
     near(row.return_signal.value, return_c + 0.2 * rise_k / 31.0, 0.05)
     run(row, r, 120)
     near(row.return_signal.value, return_c + 0.2 * rise_k, 0.1)
+
+
+def test_a_supply_that_stands_is_too_high_by_two_relations_in_seconds():
+    """The valve opens: a proof needs half a minute, and the dew point may be 2 K away."""
+    row, r = steady_row()
+    run(row, r, 120)
+    eq(row.too_high_k, 0.0)
+    colder = steady_row(fws_lpm=120.0, supply_c=29.68)[1]
+    near(colder.return_c, r.return_c, 0.05)
+    r.fws_return_c, r.fws_flow_lpm = colder.fws_return_c, 120.0
+    run(row, r, 14)
+    eq((row.supply.suspect, row.return_signal.suspect), ("", ""))
+    assert 1.7 < row.too_high_k < 2.33, row.too_high_k
+
+
+def test_a_return_that_reads_too_low_does_not_make_the_supply_too_high():
+    row, r = steady_row()
+    run(row, r, 120)
+    for _ in range(10):
+        r.return_c -= 0.6
+        run(row, r, 1)
+        eq((row.return_signal.suspect, row.too_high_k), ("", 0.0))
