@@ -121,6 +121,8 @@ _PAIR_MODULES = (
     "protocols/signing/peer_link.py",
 )
 """A pair needs a fourth line: receiver, bus, broker and the link to the other controller."""
+_RECEIVER_GROUP_MODULES = ("agent/gnss/group/",)
+"""Two receivers and a bus need three lines; an RP2040 has two UARTs (datasheet, section 4.2)."""
 RP2_BOARDS: dict[str, Rp2Board] = {
     "rp2350": Rp2Board(
         "rp2350",
@@ -140,7 +142,12 @@ RP2_BOARDS: dict[str, Rp2Board] = {
         watchdog=0x40058000,
         start=_CLOCK_SCRIPT,
         keeps_marks=True,
-        left_out=(*_NETWORK_MODULES, *_COMMAND_MODULES, *_PAIR_MODULES),
+        left_out=(
+            *_NETWORK_MODULES,
+            *_COMMAND_MODULES,
+            *_PAIR_MODULES,
+            *_RECEIVER_GROUP_MODULES,
+        ),
     ),
 }
 _BOOT_SCRIPT = b"import machine\nmachine.WDT(timeout=8000)\n"

@@ -123,7 +123,7 @@ def test_no_module_of_a_board_imports_one_that_is_left_out(name: str) -> None:
         assert names & missing == set(), path
 
 
-@pytest.mark.parametrize("section", ["group", "ntp"])
+@pytest.mark.parametrize("section", ["group", "ntp", "receivers"])
 def test_a_configuration_for_a_section_that_the_board_lacks_is_refused(
     tmp_path: Path, section: str
 ) -> None:
