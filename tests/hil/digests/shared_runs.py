@@ -26,7 +26,6 @@ from hil.shells.lockstep import LockStepDut
 from tests.distribution import TEST_RUNS
 from tests.support.repository import compiled_flash
 
-
 _BATCH_BYTES = 32_768
 """Less than a pipe holds, so to write does not wait for MicroPython, which can wait to write."""
 
