@@ -94,7 +94,7 @@ def test_sample_of_calls_of_every_piece(piece: str) -> None:
 def test_both_interpreters_behave_alike(piece: str) -> None:
     run = check(event("raise_in", piece, 5), "both")
     assert run.status is not None
-    assert run.status["ticks"]["faults"]
+    assert sum(run.status["ticks"]["faults"].values())
 
 
 @pytest.mark.soak
