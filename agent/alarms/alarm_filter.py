@@ -30,6 +30,7 @@ ms of one clock.
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from agent.alarms.catalogue import MAX_LAG_S, USUAL_LAG_S, catalogue
@@ -105,6 +106,8 @@ class AlarmFilter:
         self._ended: dict[str, int] = {}
         self._held_back: dict[str, int] = {}
         self._active: list[str] = []
+        self._roots: dict[str, str] = {}
+        self._roots_of: list[str] = []
         self.an_alarm_ended = False
 
     def dump(self) -> dict[str, Any]:
@@ -254,11 +257,28 @@ class AlarmFilter:
         """Return whether another alarm shows that the cause of an ended root lasts."""
         entry = catalogue().find(code)
         causes = () if entry is None else entry.continued_by
+        if not causes:
+            return False
         lasts = any(base_code(other) in causes for other in self._active)
         return lasts and self._root_ended(code, now - WINDOW_MS)
 
     def _root(self, code: str) -> str:
-        return find_root(code, self._active, self._buses)
+        if self._roots_of != self._active:
+            self._roots_of = self._active[:]
+            self._roots = _known_roots(tuple(self._active), tuple(self._buses.items()))
+        root = self._roots.get(code)
+        if root is None:
+            root = self._roots[code] = find_root(code, self._active, self._buses)
+        return root
+
+
+@lru_cache(maxsize=256)
+def _known_roots(_active: tuple[str, ...], _buses: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Return the roots by code that are known for these active alarms, to read and to add to.
+
+    Each alarm asks in each poll, and a measure of the bench repeats all polls of a run each second.
+    """
+    return {}
 
 
 def _lag_ms(code: str) -> int:

@@ -56,10 +56,11 @@ class AlarmList:
 
         `text` replaces the text of the record.
         """
-        code = alarm_code(record, source)
         if not active:
-            self.clear(code, now)
+            if self.active:  # the usual case is an alarm that was not active, many times a second
+                self.clear(alarm_code(record, source), now)
             return
+        code = alarm_code(record, source)
         for alarm in self.active:
             if alarm.code == code:
                 return

@@ -214,7 +214,9 @@ class PowerLimitComponent(Component):
         """Return the next deadline of the services."""
         due = NEVER
         for service in self.services:
-            due = min(due, service.deadline())
+            at = service.deadline()
+            if at < due:
+                due = at
         return due
 
     def _check_links(self, now: int) -> None:

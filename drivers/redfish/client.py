@@ -128,8 +128,13 @@ class RedfishClient:
             return self._reply_deadline()
         due = NEVER
         for target in self.targets:
-            due = min(due, target.limit_due, target.switch_due, target.read_due)
-        return max(due, self._pause_until)
+            if target.limit_due < due:
+                due = target.limit_due
+            if target.switch_due < due:
+                due = target.switch_due
+            if target.read_due < due:
+                due = target.read_due
+        return due if due > self._pause_until else self._pause_until
 
     def _reply_deadline(self) -> int:
         """Return the timeout of the pending request; shorter for a reading if a limit is due."""

@@ -4,6 +4,7 @@
 The list stands in pyproject.toml, `[tool.coldloop]`.
 """
 
+import contextlib
 import fcntl
 import fnmatch
 import functools
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,16 @@ SUPERVISOR = tuple(
 """Frozen into an image, so they are not in the portable list; their tests need them."""
 
 
+@contextlib.contextmanager
+def compiling_alone() -> Iterator[None]:
+    """Let one process precompile all portable files. The others wait, and use what it has kept."""
+    folder = ROOT / ".pytest_cache"
+    folder.mkdir(exist_ok=True)
+    with (folder / "flash.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @functools.cache
 def compiled_flash() -> Path:
     """Return a flash of a board as a folder: precompiled portable files, tests, and profiles.
@@ -191,8 +203,7 @@ def compiled_flash() -> Path:
     """
     folder = ROOT / ".pytest_cache" / "flash"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / "flash.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with compiling_alone():
         compile_to(folder, [*portable_files(), *SUPERVISOR])
         profiles = folder / "drivers" / "profiles"
         profiles.mkdir(exist_ok=True)

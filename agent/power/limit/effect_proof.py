@@ -69,13 +69,14 @@ class EffectProof:
                 is_worse = is_worse or (load.ineffective and not was)
             else:
                 self._prove_off(load, now)
-            text = alarm_text(LIMIT_INEFFECTIVE, load.name)
             self._judge_alarm(load, now)
-            is_active = load in self._ignoring
-            self._agent.alarms.update(LIMIT_INEFFECTIVE, load.name, is_active, now, text)
-            text = alarm_text(SHED_FAILED, load.name)
-            self._agent.alarms.update(SHED_FAILED, load.name, load in self._failed, now, text)
+            self._show(LIMIT_INEFFECTIVE, load, load in self._ignoring, now)
+            self._show(SHED_FAILED, load, load in self._failed, now)
         return is_worse
+
+    def _show(self, record: AlarmRecord, load: "Load", is_active: bool, now: int) -> None:
+        text = alarm_text(record, load.name) if is_active else ""
+        self._agent.alarms.update(record, load.name, is_active, now, text)
 
     def _judge_alarm(self, load: "Load", now: int) -> None:
         """Decide whether the load ignores its limit. A load that is off keeps its last result."""

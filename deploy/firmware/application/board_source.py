@@ -67,6 +67,10 @@ def all_nodes(source: bytes) -> tuple[ast.AST, ...]:
 
     All nodes stay, so a collection of garbage in between would be in vain.
     """
+    return _walk(source)
+
+
+def _walk(source: bytes) -> tuple[ast.AST, ...]:
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -76,6 +80,16 @@ def all_nodes(source: bytes) -> tuple[ast.AST, ...]:
             gc.enable()
 
 
+def _nodes_with_types(source: bytes) -> tuple[ast.AST, ...]:
+    """Return all nodes of a whole module. The caller keeps its result.
+
+    A module with type-only blocks is not kept beside its form without them: all forms of all
+    modules do not fit `all_nodes`, and each pass over them would parse them again.
+    """
+    return _walk(source) if b"TYPE_CHECKING" in source else all_nodes(source)
+
+
+@functools.lru_cache(maxsize=1024)
 def without_type_blocks(source: bytes) -> bytes:
     """Return a module without its `if TYPE_CHECKING:` blocks."""
     if b"TYPE_CHECKING" not in source:
@@ -142,7 +156,7 @@ def _public_values(module: str) -> dict[str, Any]:
     path = ROOT / (module.replace(".", "/") + ".py")
     if module.split(".", maxsplit=1)[0] not in _PACKAGES or not path.exists():
         return {}
-    nodes = all_nodes(path.read_bytes())
+    nodes = _nodes_with_types(path.read_bytes())
     tree, bound = _module(nodes), _count_bindings(nodes)
     values = _assigned_values(tree, bound, _imported_values(tree, bound))
     return {name: value for name, value in values.items() if isinstance(value, int | str)}
@@ -238,7 +252,7 @@ def _imports() -> frozenset[tuple[str, str]]:
     """Return all (module, name) that a module imports."""
     found = set()
     for path in sources_on_boards():
-        for node in all_nodes(path.read_bytes()):
+        for node in _nodes_with_types(path.read_bytes()):
             match node:
                 case ast.ImportFrom(str(module), aliases):
                     found |= {(module, alias.name) for alias in aliases}

@@ -21,6 +21,7 @@ from hil.scenario.loader import find, parse
 from hil.shells.lockstep import LockStepDut
 from tests.hil.digests.shared_runs import (
     board_lock_step,
+    on_both,
     quick_lock_step,
     run_scenario,
     shared_result,
@@ -137,17 +138,17 @@ def test_scenario_passes(name: str) -> None:
 
 @pytest.mark.parametrize("name", [soak_if(n not in ON_BOTH, n) for n in USUAL if n not in SEVERAL])
 def test_both_interpreters_give_the_same_digest(name: str) -> None:
+    """In one world, but `smoke` in two: from its sources, as `hil run --dut micropython` does."""
     require_program("micropython")
-    heap = BOARD_HEAP.get(name)
-    # `smoke` from its sources, as `coldloop hil run --dut micropython` does
-    make = LockStepDut if name == "smoke" else quick_lock_step
-    on_micropython = run_scenario(name, make_dut=board_lock_step(heap) if heap else make)
-    on_cpython = shared_result(name)
+    if name == "smoke":
+        on_micropython = run_scenario(name, make_dut=LockStepDut)
+        on_cpython = shared_result(name)
+        assert (on_micropython.digest, on_micropython.failures) == on_cpython
+    else:
+        heap = BOARD_HEAP.get(name)
+        make = board_lock_step(heap) if heap else quick_lock_step
+        on_cpython = shared_result(name, make_dut=on_both(make))
     assert on_cpython.failures == ()
-    assert (on_micropython.digest, on_micropython.failures) == (
-        on_cpython.digest,
-        on_cpython.failures,
-    )
 
 
 @pytest.mark.parametrize("name", QUICKER)
@@ -172,10 +173,7 @@ def test_a_bus_of_ten_devices_fits_the_heap_of_the_sources() -> None:
 def test_hazard_scenario_passes_on_both_interpreters(name: str) -> None:
     require_program("micropython")
     for case in find(name).expand_cases():
-        on_cpython = run_scenario(case)
-        on_micropython = run_scenario(case, make_dut=quick_lock_step)
-        assert on_cpython.failures == ()
-        assert on_micropython.digest == on_cpython.digest
+        assert run_scenario(case, make_dut=on_both(quick_lock_step)).failures == ()
 
 
 def find_other_pythons() -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from _pytest.mark.expression import Expression
 
 from tests import distribution
-from tests.__main__ import count_processes, find_parts
+from tests.__main__ import compile_tests, count_processes, find_parts
 from tests.conftest import parse_output
 from tests.support.programs import require_program
 from tests.support.repository import REALTIME, REALTIME_PARTS, ROOT, WAITING, repo_files
@@ -206,3 +206,14 @@ def test_compiled_modules_are_kept_whatever_the_shell_says(tmp_path: Path) -> No
         "    assert not sys.dont_write_bytecode\n"
     )
     assert "1 passed, 5 skipped" in pytest_on(tmp_path, PYTHONDONTWRITEBYTECODE="1")
+
+
+def test_a_clone_compiles_its_tests_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = tmp_path / "test_a.py"
+    test.write_text("def test_a(): pass\n")
+    compile_tests(tmp_path)
+    (compiled,) = tmp_path.rglob("*-pytest-*.pyc")
+    written = compiled.stat().st_mtime_ns
+    test.write_text("def test_b(): pass\n")
+    compile_tests(tmp_path)  # each process looks for what has changed
+    assert compiled.stat().st_mtime_ns == written
