@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages on a board: small slices between two ticks give the same result, and none in a tick."""
 
-from agent.remote.message_queue import MessageQueue
+from agent.remote.message_queue import LONG_SLICE_US, MessageQueue
 from agent.remote.report import BOARD_SLICE_US
-from tests.portable.agent.remote.test_power_cut import SETPOINT, make_patch, start_rig
+from protocols.time_units import MILLISECOND
+from tests.portable.agent.remote.test_power_cut import (
+    SETPOINT,
+    make_command,
+    make_patch,
+    start_rig,
+)
 from tests.portable.support.check import eq
 
 
@@ -25,3 +31,47 @@ def test_a_change_is_accepted_in_small_slices_between_ticks():
     eq((rig.manager.accepted_count, rig.manager.rejections.count), (1, 0))
     assert len(rooms) > 500, len(rooms)
     assert min(rooms) >= BOARD_SLICE_US, min(rooms)
+
+
+def test_a_board_acts_on_a_durable_record_between_ticks():
+    """A trial loads code when its records are durable: 42.5 ms of an RP2040, before a tick."""
+    for delay_ms in (2, 40, 80):
+        rig = start_rig()
+        rig.manager.boot.use_small_slices()
+        rig.delay_us = delay_ms * MILLISECOND
+        rooms, whole = [], rig.manager._run_config
+
+        def run_config(config, data):
+            rooms.append(rig.agent.ticks.due - rig.now)
+            whole(config, data)
+
+        rig.manager._run_config = run_config
+        rig.send(make_patch(rig, [(SETPOINT, 33)]))
+        rig.run(60)
+        eq((len(rooms), rig.agent.supply_loop.setpoint), (1, 33))
+        assert rooms[0] >= LONG_SLICE_US, rooms
+        eq(rig.manager.write_queue.is_busy(), False)
+
+
+def test_a_board_executes_a_change_in_slices():
+    """In one slice it took 115 ms of an RP2040, 52 ms beyond the next tick."""
+    rig = start_rig()
+    manager = rig.manager
+    manager.boot.use_small_slices()
+    slices, whole = [], manager.act_slices
+
+    def act_slices(verification, now):
+        for _ in whole(verification, now):
+            slices.append((rig.agent.ticks.due - rig.now, manager.queue.is_busy()))
+            yield
+
+    manager.act_slices = act_slices
+    rig.send(make_patch(rig, [(SETPOINT, 33)]))
+    rig.run(60)
+    eq(rig.agent.supply_loop.setpoint, 33)
+    eq(len(slices), 3)
+    assert min(slices) >= (LONG_SLICE_US, True), slices
+    eq(manager.queue.is_busy(), False)
+    rig.send(make_command("confirm"))
+    rig.run(60)
+    eq(manager.boot.slots.version, 1)
