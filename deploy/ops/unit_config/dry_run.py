@@ -21,7 +21,7 @@ from agent.commands import read_config
 from agent.core.errors import ConfigError
 from agent.core.tunable import OPERATE
 from agent.remote.message.header import EPOCH_S
-from agent.remote.message.patch import decode_patch, encode_patch
+from agent.remote.message.patch import decode_patch, encode_changed, encode_patch
 from agent.remote.message.reject import Rejection
 from deploy.errors import OpsError
 from deploy.ops.change_parser import Change

@@ -33,24 +33,30 @@ def test_a_change_is_accepted_in_small_slices_between_ticks():
     assert min(rooms) >= BOARD_SLICE_US, min(rooms)
 
 
+def time_before_tick(rig):
+    """Return the time to the next tick when the new configuration begins to run."""
+    times, whole = [], rig.manager._run_config
+
+    def run_config(config, data):
+        times.append(rig.agent.ticks.due - rig.now)
+        whole(config, data)
+
+    rig.manager._run_config = run_config
+    rig.send(make_patch(rig, [(SETPOINT, 33)]))
+    rig.run(60)
+    eq((len(times), rig.agent.supply_loop.setpoint), (1, 33))
+    eq(rig.manager.write_queue.is_busy(), False)
+    return times[0]
+
+
 def test_a_board_acts_on_a_durable_record_between_ticks():
-    """A trial loads code when its records are durable: 42.5 ms of an RP2040, before a tick."""
+    """A trial loads code when its records are durable, wherever the next tick is then."""
     for delay_ms in (2, 40, 80):
         rig = start_rig()
         rig.manager.boot.use_small_slices()
         rig.delay_us = delay_ms * MILLISECOND
-        rooms, whole = [], rig.manager._run_config
-
-        def run_config(config, data):
-            rooms.append(rig.agent.ticks.due - rig.now)
-            whole(config, data)
-
-        rig.manager._run_config = run_config
-        rig.send(make_patch(rig, [(SETPOINT, 33)]))
-        rig.run(60)
-        eq((len(rooms), rig.agent.supply_loop.setpoint), (1, 33))
-        assert rooms[0] >= LONG_SLICE_US, rooms
-        eq(rig.manager.write_queue.is_busy(), False)
+        before = time_before_tick(rig)
+        assert before >= LONG_SLICE_US, before
 
 
 def test_a_board_executes_a_change_in_slices():
