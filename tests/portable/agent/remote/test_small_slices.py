@@ -2,7 +2,7 @@
 """Messages on a board: small slices between two ticks give the same result, and none in a tick."""
 
 from agent.remote.message_queue import LONG_SLICE_US, MessageQueue
-from agent.remote.report import BOARD_SLICE_US
+from agent.remote.report import BOARD_SLICE_US, next_slice
 from protocols.time_units import MILLISECOND
 from tests.portable.agent.remote.test_power_cut import (
     SETPOINT,
@@ -31,6 +31,23 @@ def test_a_change_is_accepted_in_small_slices_between_ticks():
     eq((rig.manager.accepted_count, rig.manager.rejections.count), (1, 0))
     assert len(rooms) > 500, len(rooms)
     assert min(rooms) >= BOARD_SLICE_US, min(rooms)
+
+
+class SliceHost:
+    """A board whose next tick is due at 100 ms."""
+
+    small_slices = True
+
+    def __init__(self):
+        self.agent = self.boot = self.ticks = self
+        self.due = 100 * MILLISECOND
+
+
+def test_no_slice_begins_before_an_overdue_tick():
+    host = SliceHost()
+    for now_ms, begin_ms in ((40, 40), (41, 104), (102, 104), (104, 108), (130, 134)):
+        begin = next_slice(host, now_ms * MILLISECOND, 60 * MILLISECOND)
+        eq((now_ms, begin), (now_ms, begin_ms * MILLISECOND))
 
 
 def time_before_tick(rig):
