@@ -284,6 +284,7 @@ class RemoteManager(Component):
             from agent.remote.update.live_change import check_change  # noqa: PLC0415 - see `agent.remote.module_unload`
 
             config = check_change(message, raw, boot, config)
+        yield
         self.audit_entry(verification.signers, message.describe(), message.counter, "taken", now)
         alarms = self.agent.alarms.codes()[:MAX_ALARMS]
         writes += boot.day.add(message.moves, now)

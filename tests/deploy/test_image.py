@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -35,6 +36,8 @@ LIBRARY = "libsystemd-shared"
 BUILD = ROOT / "deploy/debian/image/build.sh"
 OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 EROFS_MAGIC = b"\xe2\xe1\xf5\xe0"
+LEAST_FAT32 = 65_525
+"""Clusters; the UEFI firmware takes a smaller file system for no FAT32."""
 BOOT_S = 900
 REPORT = """[Unit]
 After=multi-user.target coldloop-boot-check.service
@@ -107,6 +110,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def count_clusters(head: bytes) -> int:
+    """Return the clusters of a FAT32 file system."""
+    sector, per_cluster, reserved, fats = struct.unpack_from("<HBHB", head, 11)
+    sectors, per_fat = struct.unpack_from("<I", head, 32)[0], struct.unpack_from("<I", head, 36)[0]
+    assert sector in (512, 1024, 2048, 4096)
+    return int((sectors - reserved - fats * per_fat) // per_cluster)
+
+
 @pytest.mark.soak
 def test_a_new_disk_has_one_release_and_an_empty_slot(images: Path) -> None:
     disk = images / "coldloop_1.raw"
@@ -118,6 +129,8 @@ def test_a_new_disk_has_one_release_and_an_empty_slot(images: Path) -> None:
     assert partitions[1]["type"] == partitions[2]["type"]
     assert partitions[1]["size"] == partitions[2]["size"]
     with disk.open("rb") as file:
+        file.seek(partitions[0]["start"] * 512)
+        assert count_clusters(file.read(64)) >= LEAST_FAT32
         file.seek(partitions[1]["start"] * 512 + 1024)
         assert file.read(4) == EROFS_MAGIC
     assert (images / "coldloop_2.root.raw").stat().st_size <= partitions[2]["size"] * 512
@@ -129,7 +142,7 @@ def boot(images: Path, folder: Path, *credentials: tuple[str, str]) -> list[str]
     if not OVMF.is_file():
         pytest.skip(MISSING + "ovmf")
     disk, updates, content = folder / "disk.raw", folder / "updates.img", folder / "content"
-    shutil.copyfile(images / "coldloop_1.raw", disk)
+    subprocess.run(["cp", "--sparse=always", str(images / "coldloop_1.raw"), str(disk)], check=True)
     content.mkdir()
     for name in ("coldloop_2.root.raw", "coldloop_2.efi"):
         os.link(images / name, content / name)

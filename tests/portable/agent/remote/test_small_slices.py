@@ -92,7 +92,7 @@ def test_a_board_executes_a_change_in_slices():
     rig.send(make_patch(rig, [(SETPOINT, 33)]))
     rig.run(60)
     eq(rig.agent.supply_loop.setpoint, 33)
-    eq(len(slices), 3)
+    eq(len(slices), 4)
     assert min(slices) >= (LONG_SLICE_US, True), slices
     eq(manager.queue.is_busy(), False)
     rig.send(make_command("confirm"))
