@@ -22,14 +22,28 @@ if TYPE_CHECKING:
     from agent.remote.message.patch import Patch
     from agent.remote.message.verifier import MessageVerification, VerifyContext
     from agent.remote.message_clock import MessageClock
-    from agent.remote.message_queue import MessageQueue
     from agent.remote.storage.write_queue import RemoteHost
+
+    class ActionQueue(Protocol):
+        """The queue of messages as a scheduled change uses it."""
+
+        def is_busy(self) -> bool:
+            """Return whether a message is being verified or executed."""
+            ...
+
+        def act_on(self, verification: MessageVerification, now: int) -> None:
+            """Act on a verified message whose time has come."""
+            ...
 
     class ScheduleHost(RemoteHost, Protocol):
         """The remote manager as a scheduled change uses it."""
 
         message_clock: "MessageClock"
-        queue: "MessageQueue"
+
+        @property
+        def queue(self) -> "ActionQueue":
+            """The queue of messages."""
+            ...
 
         def accepted_keys(self) -> "list[dict[str, Any]]":
             """Return the keys of operators that are not suspended."""
