@@ -40,7 +40,7 @@ LEAST_FAT32 = 65_525
 """Clusters; the UEFI firmware takes a smaller file system for no FAT32."""
 BOOT_S = 3600
 CLOCK = "shift=1,sleep=off"
-"""The time of the guest counts its instructions: on a loaded machine its devices time out else."""
+"""The time of the machine counts its instructions: else its devices time out on a loaded host."""
 REPORT = """[Unit]
 After=multi-user.target coldloop-boot-check.service
 [Service]
