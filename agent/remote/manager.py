@@ -21,8 +21,8 @@ from agent.core.json_writer import JsonObject
 from agent.remote import module_unload
 from agent.remote.message.reject import Rejection, RejectionLog
 from agent.remote.message_clock import MessageClock
-from agent.remote.message_queue import NO_BOOT_STATE, MessageQueue
-from agent.remote.report import ReportPublisher, build_report
+from agent.remote.message_queue import LONG_SLICE_US, NO_BOOT_STATE, MessageQueue
+from agent.remote.report import ReportPublisher, build_report, next_slice
 from agent.remote.schedule import ScheduledChange
 from agent.remote.storage.boot_state import BootState
 from agent.remote.storage.config_slots import MAX_ALARMS, ConfigSlots, ConfigTrial
@@ -34,7 +34,7 @@ from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, Protocol
 
     from agent.core.component.base import Actions
@@ -86,7 +86,9 @@ class RemoteManager(Component):
         self.oscillation = OutputOscillation()
         self.trial_monitor: TrialMonitor | None = None
         self.results: list[str] = []
-        self.write_queue = WriteQueue(port, self.boot.audit)
+        self.write_queue = WriteQueue(
+            port, self.boot.audit, lambda now: next_slice(self, now, LONG_SLICE_US)
+        )
         self._previous_config: tuple[Config, bytes] | None = None
         self.queue = MessageQueue(self)
         self.schedule = ScheduledChange(self)
@@ -190,12 +192,13 @@ class RemoteManager(Component):
 
     def wake(self, now: int) -> None:
         """Do the next slice."""
+        self.write_queue.step(now)
         self.queue.step(now)
         self.report.step(now)
 
     def deadline(self) -> int:
         """Return the time of the next slice."""
-        return min(self.queue.due, self.report.due)
+        return min(self.write_queue.due, self.queue.due, self.report.due)
 
     def outbox(self) -> "Actions":
         """Return the requests for the store."""
@@ -223,8 +226,8 @@ class RemoteManager(Component):
         self._commands = None
         return True
 
-    def act_on(self, verification: "MessageVerification", now: int) -> None:
-        """Execute a verified message."""
+    def act_slices(self, verification: "MessageVerification", now: int) -> "Iterator[None]":
+        """Execute a verified message, which begins now. A board ticks between two slices."""
         message, signers = verification.message, verification.signers
         self.report.make_due()
         self.message_clock.on_accepted(message.counter, now)
@@ -245,7 +248,7 @@ class RemoteManager(Component):
                 self.write_queue.write_records([slots.mark_taken(MANIFEST, message.counter)], now)
             else:
                 writes = [site_trial_write(message.counter)] if verification.is_site else []
-                self._start_trial(message, signers, writes, now)  # type: ignore[arg-type]
+                yield from self._trial_slices(verification, writes, now)
             self.accepted_count += 1
         except Rejection as rejection:
             self.reject(rejection, message, signers, now)
@@ -255,30 +258,34 @@ class RemoteManager(Component):
                 record = slots.mark_rejected(message.counter, rejection.reason)
             self.write_queue.write_records([record], now)
 
-    def _start_trial(
+    def _trial_slices(
         self,
-        message: "Patch",
-        signers: "list[int]",
+        verification: "MessageVerification",
         writes: "list[tuple[str, bytes]]",
         now: int,
-    ) -> None:
+    ) -> "Iterator[None]":
+        message: Patch = verification.message  # type: ignore[assignment]
         boot, applies_live = self.boot, message.applies_live()
         boot.day.expire(now)
-        from agent.remote.message import keyring  # noqa: PLC0415 - see `agent.remote.module_unload`
+        from agent.remote.message.patch import encode_changed  # noqa: PLC0415 - see `agent.remote.module_unload`
 
-        has_quorum = keyring.has_quorum(self.accepted_keys(), signers)
-        data, raw = message.encode_changes(
-            boot.parsed_config(), boot.has_full_checker, boot.day, has_quorum
-        )
+        raw = boot.parsed_config()
+        yield
+        raw = message.apply_to(raw, boot.day, verification.has_quorum)
+        yield
+        data = encode_changed(raw)
+        if not boot.has_full_checker:
+            raw = {}
+        yield
         if boot.check is None:
             raise Rejection("store", NO_BOOT_STATE)
         config = self.agent.running_config()
         if applies_live or boot.has_full_checker:
-            module_unload.unload_verifier()
             from agent.remote.update.live_change import check_change  # noqa: PLC0415 - see `agent.remote.module_unload`
 
             config = check_change(message, raw, boot, config)
-        self.audit_entry(signers, message.describe(), message.counter, "taken", now)
+        yield
+        self.audit_entry(verification.signers, message.describe(), message.counter, "taken", now)
         alarms = self.agent.alarms.codes()[:MAX_ALARMS]
         writes += boot.day.add(message.moves, now)
         writes += boot.slots.start_trial(message.counter, message.confirm_s, alarms, data)

@@ -19,6 +19,7 @@ from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Protocol
 
     from agent.remote.message.verifier import MessageVerification
@@ -36,11 +37,17 @@ if TYPE_CHECKING:
             """Drop the table of commands if none is in progress; return whether it is dropped."""
             ...
 
+        def act_slices(self, verification: MessageVerification, now: int) -> Iterator[None]:
+            """Execute a verified message, which begins now."""
+            ...
+
 
 NO_BOOT_STATE = "no file and no store were looked at when this agent was started"
 _MAX_WAITING = 4
-_BOARD_LONG_US = 60 * MILLISECOND
+LONG_SLICE_US = 60 * MILLISECOND
 """Time between two ticks that a board needs to load code, and to act on a message."""
+_CHECKING, _VERIFIED, _ACTING = 0, 1, 2
+"""States of a message: verification in progress, verified, its code is dropped."""
 
 
 class MessageQueue:
@@ -52,7 +59,8 @@ class MessageQueue:
         self._manager = manager
         self._waiting: list[bytes] = []
         self._verification: MessageVerification | None = None
-        self._is_verified = False
+        self._state = _CHECKING
+        self._action: Iterator[None] | None = None
 
     def add(self, data: bytes, now: int) -> None:
         """Add a message of any carrier."""
@@ -66,6 +74,16 @@ class MessageQueue:
             self._waiting.append(data)
             self._is_unloaded = False
             self.due = now
+
+    def act_on(self, verification: "MessageVerification", now: int) -> None:
+        """Act on a verified message whose time has come."""
+        self._verification, self._state = verification, _VERIFIED
+        self._is_unloaded = False
+        self.tick(now)
+
+    def is_busy(self) -> bool:
+        """Return whether a message is being verified or executed."""
+        return self._verification is not None
 
     def keep_loaded(self) -> None:
         """Drop the code that only messages need not before the next step."""
@@ -82,8 +100,8 @@ class MessageQueue:
     def step(self, now: int) -> None:
         """Start the verification of the next message, or do its next slice."""
         if self._verification is not None or self._waiting:
-            is_slice = self._verification is not None and not self._is_verified
-            need = BOARD_SLICE_US if is_slice else _BOARD_LONG_US
+            is_slice = self._verification is not None and self._state == _CHECKING
+            need = BOARD_SLICE_US if is_slice else LONG_SLICE_US
             self.due = next_slice(self._manager, now, need)
             if self.due > now:
                 return
@@ -132,19 +150,29 @@ class MessageQueue:
     def _check_slice(self, verification: "MessageVerification", now: int) -> None:
         manager = self._manager
         is_board = manager.boot.small_slices
-        try:
-            if not self._is_verified and not verification.step(is_board):
+        if self._state == _CHECKING:
+            try:
+                if not verification.step(is_board):
+                    return
+            except Rejection as rejection:
+                self._verification = None
+                manager.reject(rejection)
                 return
-        except Rejection as rejection:
-            self._verification = None
-            manager.reject(rejection)
-            return
-        if is_board and not self._is_verified:
-            self._is_verified = True  # a board acts in a slice of its own
-            return
-        self._verification, self._is_verified = None, False
-        module_unload.unload_verifier()
-        if verification.message.not_before_s > manager.trusted_utc_s(now):
+            self._state = _VERIFIED
+            if is_board:
+                return  # a board drops the code and acts in slices of their own
+        if self._state == _VERIFIED:
+            self._state = _ACTING
+            module_unload.unload_verifier()
+            if is_board:
+                return
+        if self._action is None and verification.message.not_before_s > manager.trusted_utc_s(now):
+            self._verification, self._state = None, _CHECKING
             manager.schedule.add(verification, now)
             return
-        manager.act_on(verification, now)
+        if self._action is None:
+            self._action = manager.act_slices(verification, now)
+        for _ in self._action:
+            if is_board:
+                return
+        self._verification, self._state, self._action = None, _CHECKING, None

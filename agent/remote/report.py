@@ -50,7 +50,7 @@ def next_slice(host: "RemoteHost", now: int, need: int) -> int:
     due = host.agent.ticks.due
     if not host.boot.small_slices or due - now >= need:
         return now
-    return due + SLICE_US
+    return (due if due + SLICE_US > now else now) + SLICE_US
 
 
 class ReportPublisher:

@@ -24,10 +24,26 @@ if TYPE_CHECKING:
     from agent.remote.message_clock import MessageClock
     from agent.remote.storage.write_queue import RemoteHost
 
+    class ActionQueue(Protocol):
+        """The queue of messages as a scheduled change uses it."""
+
+        def is_busy(self) -> bool:
+            """Return whether a message is being verified or executed."""
+            ...
+
+        def act_on(self, verification: MessageVerification, now: int) -> None:
+            """Act on a verified message whose time has come."""
+            ...
+
     class ScheduleHost(RemoteHost, Protocol):
         """The remote manager as a scheduled change uses it."""
 
         message_clock: "MessageClock"
+
+        @property
+        def queue(self) -> "ActionQueue":
+            """The queue of messages."""
+            ...
 
         def accepted_keys(self) -> "list[dict[str, Any]]":
             """Return the keys of operators that are not suspended."""
@@ -45,10 +61,6 @@ if TYPE_CHECKING:
 
         def site_check(self) -> "Callable[[Any], None] | None":
             """Return the check of messages of a site key; None: such a key signs nothing here."""
-            ...
-
-        def act_on(self, verification: "MessageVerification", now: int) -> None:
-            """Execute a verified message."""
             ...
 
 
@@ -85,7 +97,7 @@ class ScheduledChange:
     def tick(self, now: int) -> None:
         """Execute the change when it is due, if it is still valid then."""
         verification, manager = self._waiting, self._manager
-        if verification is None or manager.write_queue.is_busy():
+        if verification is None or manager.write_queue.is_busy() or manager.queue.is_busy():
             return
         message = verification.message
         utc_s, passed_s = manager.trusted_utc_s(now), manager.message_clock.passed_s(now)
@@ -101,7 +113,7 @@ class ScheduledChange:
         except Rejection as rejection:
             manager.reject(rejection, message, verification.signers, now)
             return
-        manager.act_on(verification, now)
+        manager.queue.act_on(verification, now)
 
 
 def verify_context(manager: "ScheduleHost", verifier: "Any") -> "VerifyContext":

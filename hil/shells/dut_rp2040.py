@@ -111,6 +111,8 @@ class Rp2040Dut:
         self._request(_ADD_UART, 2, BROKER_BAUD, _BROKER_PINS)
         self._world: World | None = None
         self._on_us, self._on_ns = 0, self._ran_ns
+        self._started_us = 0
+        """Time of the bench at which the timer of the chip began: power on, or the last reset."""
         self._reached_us = 0
         self._pending: Actions = []
         self._gateway_due: int | None = None
@@ -177,7 +179,7 @@ class Rp2040Dut:
 
     def start(self, now: int) -> StepResult:
         """Switch the power on."""
-        self._on_us = self._reached_us = now
+        self._on_us = self._reached_us = self._started_us = now
         self._request(_POWER_ON)
         opened: Actions = [
             (port, "open", str(address).encode()) for port, address in self._addresses.items()
@@ -271,6 +273,7 @@ class Rp2040Dut:
             elif kind == _PIN_OUTPUT and number == LED_PIN and data[0] < 2:
                 self.led_trace.append((at_us, data[0]))
             elif kind == _RESET:
+                self._started_us = self._on_us + at_us
                 actions.append((CONSOLE, "write", b"the board was reset, reason %d" % number))
             elif kind == _REACHED:
                 self._reached_us = self._on_us + at_us
@@ -295,7 +298,7 @@ class Rp2040Dut:
             text = _LINE.sub(b"", record)
             with contextlib.suppress(ValueError):
                 status = json.loads(text.removeprefix(_STATUS_HEAD))
-                status["mono_us"] += self._on_us  # as the bench counts
+                status["mono_us"] += self._started_us  # as the bench counts
                 actions += [(CONSOLE, "write", line.strip()) for line in _LINE.findall(record)]
                 actions.append((STATE, "write", _STATUS_HEAD + json.dumps(status).encode()))
                 self._console = b""

@@ -57,8 +57,6 @@ class Keyring:
         )
 
 
-def has_quorum(keys: "list[dict[str, Any]]", numbers: "list[int] | None" = None) -> bool:
-    """Return whether `numbers` of `keys`, or all of them, have the role `LIMITS`: two keys."""
-    if numbers is None:
-        numbers = [key["number"] for key in keys]
-    return Keyring(keys).is_sufficient(numbers, LIMITS)
+def has_quorum(keys: "list[dict[str, Any]]") -> bool:
+    """Return whether all keys together have the role `LIMITS`: two keys."""
+    return Keyring(keys).is_sufficient([key["number"] for key in keys], LIMITS)

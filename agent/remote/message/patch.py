@@ -75,24 +75,17 @@ class Patch:
         tuning = [1 for key, _ in self.changes if is_tuning(key)]
         return _TUNING_SOAK if tuning else 1
 
-    def encode_changes(
-        self,
-        before: "dict[str, Any]",
-        keep: bool,
-        day: "DayView | None" = None,
-        has_quorum: bool = False,
-    ) -> "tuple[bytes, dict[str, Any]]":
-        """Return `before` with the changes as bytes and, if `keep`, as it is; set `moves`.
+    def apply_to(
+        self, before: "dict[str, Any]", day: "DayView | None" = None, has_quorum: bool = False
+    ) -> "dict[str, Any]":
+        """Return `before` with the changes; set `moves`. Raises `Rejection`.
 
         `day`, `has_quorum`: see `agent.remote.message.steps`.
         """
         raw = apply_changes(before, self.changes)
         _check_store(before, raw)
         self.moves = check_steps(before, raw, day, has_quorum)
-        try:
-            return encode_config(raw), raw if keep else {}
-        except EncodeError as error:
-            raise Rejection("out_of_range", str(error))
+        return raw
 
     def describe(self) -> str:
         """Return the changed keys, with the values of numbers. A text could be a secret."""
@@ -168,6 +161,14 @@ def apply_changes(raw: "dict[str, Any]", changes: "list[tuple[Any, Any]]") -> "d
         changed.append(path)
         result = _copy_with(result, keys, value, path)
     return result
+
+
+def encode_changed(raw: "dict[str, Any]") -> bytes:
+    """Encode a changed configuration. Raises `Rejection`."""
+    try:
+        return encode_config(raw)
+    except EncodeError as error:
+        raise Rejection("out_of_range", str(error))
 
 
 def _check_store(before: "dict[str, Any]", after: "dict[str, Any]") -> None:

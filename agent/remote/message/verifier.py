@@ -86,6 +86,8 @@ class MessageVerification:
         self.signers = [number for number, _ in envelope.signatures]
         self._base_hash = context.base_hash
         self.is_site = keyring.is_site(self.signers)
+        self.has_quorum = False
+        """The signers have the role `LIMITS`: two keys."""
         try:
             self.check_age(keyring, context, passed_utc_s, utc_s)
         except Rejection as rejection:
@@ -119,6 +121,7 @@ class MessageVerification:
         """Check target, signers, counter, base, expiry. A scheduled change is checked twice."""
         self._check_target(context)
         self._check_signers(keyring, self.signers, context.check_site)
+        self.has_quorum = keyring.is_sufficient(self.signers, LIMITS)
         counter, last_counter = self.message.counter, context.counters[self.kind - 1]
         if counter == last_counter:
             raise Rejection("replay")

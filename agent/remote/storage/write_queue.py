@@ -15,6 +15,7 @@ new segment.
 """
 
 from agent.remote.storage.config_slots import with_copies
+from protocols.time_units import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,8 +130,14 @@ _MAX_AUDIT_ENTRIES = 16
 class WriteQueue:
     """The queue for the store of `port`."""
 
-    def __init__(self, port: int, audit: "AuditLog") -> None:
+    def __init__(
+        self, port: int, audit: "AuditLog", next_call: "Callable[[int], int] | None" = None
+    ) -> None:
+        """Initialise. `next_call(now)`: when the next callback can be called; None: immediately."""
+        self.due = NEVER
+        """Time of the next `step`, `NEVER` if no callback waits for its time."""
         self.audit = audit
+        self._next_call = next_call
         self._port = port
         self._open = False
         self._failed = False
@@ -189,6 +196,11 @@ class WriteQueue:
         if self.mirror is not None:
             self._advance(now)
 
+    def step(self, now: int) -> None:
+        """Call what has waited for its time."""
+        if now >= self.due:
+            self._advance(now)
+
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the store."""
         if kind == "drained":
@@ -212,6 +224,11 @@ class WriteQueue:
             if kind == _CALLBACK:
                 if self.mirror is not None and not self.mirror.is_done(now):
                     return
+                if self._next_call is not None:
+                    self.due = self._next_call(now)
+                    if self.due > now:
+                        return
+                    self.due = NEVER
                 self._queue.pop(0)
                 value(now)
                 continue

@@ -113,6 +113,12 @@ _COMMAND_MODULES = (
     "drivers/device/sunspec_scan.py",
 )
 """Portable modules that only commands of a computer import."""
+_CHECK_MODULES = (
+    "drivers/device/profile_check.py",
+    "drivers/device/profile_entry_check.py",
+    "drivers/device/profile_rules.py",
+)
+"""The build has checked the profiles of an application, and says so in it (`checked`)."""
 _PAIR_MODULES = (
     "agent/redundancy/",
     "agent/remote/storage/config_replica.py",
@@ -131,7 +137,7 @@ RP2_BOARDS: dict[str, Rp2Board] = {
         slot_kib=1016,
         files_kib=1408,
         watchdog=0x400D8000,
-        left_out=(*_NETWORK_MODULES, *_COMMAND_MODULES),
+        left_out=(*_NETWORK_MODULES, *_COMMAND_MODULES, *_CHECK_MODULES),
     ),
     "rp2040": Rp2Board(
         "rp2040",
@@ -145,6 +151,7 @@ RP2_BOARDS: dict[str, Rp2Board] = {
         left_out=(
             *_NETWORK_MODULES,
             *_COMMAND_MODULES,
+            *_CHECK_MODULES,
             *_PAIR_MODULES,
             *_RECEIVER_GROUP_MODULES,
         ),

@@ -21,7 +21,7 @@ from agent.commands import read_config
 from agent.core.errors import ConfigError
 from agent.core.tunable import OPERATE
 from agent.remote.message.header import EPOCH_S
-from agent.remote.message.patch import decode_patch, encode_patch
+from agent.remote.message.patch import decode_patch, encode_changed, encode_patch
 from agent.remote.message.reject import Rejection
 from deploy.errors import OpsError
 from deploy.ops.change_parser import Change
@@ -57,7 +57,8 @@ def try_change(raw: dict[str, Any], changes: list[Change]) -> DryRun:
     try:
         # The very message, because the limits of a message count too.
         patch = decode_patch(encode_patch(_COUNTER_S, 0, _COUNTER_S, _CONFIRM_S, changes))
-        changed = patch.encode_changes(raw, keep=True)[1]
+        changed = patch.apply_to(raw)
+        encode_changed(changed)
     except (Rejection, EncodeError) as error:
         return DryRun([], REFUSED, [str(error)], [], [])
     notes = _list_notes(raw, changed, patch.required_role())

@@ -8,7 +8,7 @@ message to each unit at any time, any number of times, in any order, or never.
 The product decides: `MessageVerification.check_age` (counters, epochs, signers, base, expiry),
 `Keyring`, `SuspendedKeys`, `ConfigSlots` with its records, `ReleaseRecord`, `next_counter` of the
 tools. Signatures themselves are not modelled; see tests/oracle/test_signing.py. The order of
-`RemoteManager.act_on` and of the commands is written here once more, in `_act`.
+`RemoteManager.act_slices` and of the commands is written here once more, in `_act`.
 
 A unit is a value: its records as bytes, the accepted messages, and its health. So each step is a
 function, and its results are kept. No step reads the accepted messages, which differ most: they are

@@ -190,3 +190,21 @@ def test_qstrs_are_added_to_mpy_files(tmp_path: Path) -> None:
     longer = add_qstrs(empty, {"/rom/a.mpy", "first " * 40})
     assert read_qstrs(longer) == {"m", "/rom/a.mpy", "first " * 40}
     assert longer.endswith(b"\0" + empty[-6:])
+
+
+def test_a_board_needs_no_check_of_its_profiles() -> None:
+    """Boards get no code for it: their applications are built from checked profiles."""
+    path = next(iter(romfs.package_profiles()))
+    script = f"""
+import json, sys
+from drivers.device.profile import DeviceProfile
+DeviceProfile(json.load(open({str(path)!r})), is_checked=True)
+print(*[name.replace(".", "/") + ".py" for name in sys.modules])
+"""
+    completed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    loaded = completed.stdout.split()
+    assert "drivers/device/profile_loader.py" in loaded
+    for board in RP2_BOARDS.values():
+        assert not set(loaded) & set(board.left_out)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shell of the emulated RP2040 against a chip by a script: order of inputs and outputs."""
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from agent.port_numbers import FIRST_BUS, RECEIVER
+from agent.port_numbers import CONSOLE, FIRST_BUS, RECEIVER, STATE
+from agent.telemetry.status import STATUS_FILE
 from drivers.ports.cpython.emulator_pipe import EmulatorOutput
 from hil.kernel.world import World
 from hil.shells import dut_rp2040
@@ -58,6 +60,13 @@ class FakeChip:
 
     def close(self) -> None:
         self.is_running = False
+
+
+class Silent:
+    """A console without a reader."""
+
+    def write(self, data: bytes) -> None:
+        pass
 
 
 class Answer:
@@ -142,3 +151,36 @@ def test_a_power_cut_is_at_the_time_of_the_bench(
     shell.run(12_345)
     assert cuts == [12_345_000]
     assert not Path(dut.flash).exists()
+
+
+def test_a_status_has_the_time_of_the_bench_after_a_reset(
+    bench: tuple[VirtualShell, FakeChip, Answer],
+) -> None:
+    """The timer of the chip begins again with each start."""
+    shell, pipe, _ = bench
+    dut = shell._dut
+    assert isinstance(dut, Rp2040Dut)
+    statuses: list[int] = []
+
+    class Console:
+        def write(self, data: bytes) -> None:
+            statuses.append(json.loads(data.split(b"\0", 1)[1])["mono_us"])
+
+    shell.endpoints[STATE] = Console()  # type: ignore[assignment]
+    shell.endpoints[CONSOLE] = Silent()
+    request = pipe.request
+
+    def put_out(kind: bytes, number: int = 0, value: int = 0, data: bytes = b"") -> Any:
+        found = [*request(kind, number, value, data)]
+        at = pipe.now - pipe.on
+        if kind == b"R" and at == 20_000_000:
+            found.insert(0, EmulatorOutput(b"r", 1, pipe.now, b"\0"))
+        if kind == b"R" and at in (10_000_000, 30_000_000):
+            text = STATUS_FILE.encode() + b'\0{"mono_us":%d}' % (at % 20_000_000 // 1000)
+            found.insert(0, EmulatorOutput(b"c", 0, pipe.now, text))
+        return found
+
+    pipe.request = put_out  # type: ignore[method-assign]
+    shell.start()
+    shell.run(35_000)
+    assert statuses == [10_000, 30_000]

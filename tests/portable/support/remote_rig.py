@@ -84,6 +84,7 @@ class RemoteRig(AgentRig):
         self.restarts = 0
         self.file = file or remote_config()
         self.models = models or profiles()
+        self.delay_us = 2 * MILLISECOND  # of a write
         AgentRig.__init__(self)
 
     def make(self, _raw, _models):
@@ -108,7 +109,7 @@ class RemoteRig(AgentRig):
             if answer:
                 self.schedule(MILLISECOND, "receive", STORE, answer)
             if answer is not None:
-                self.schedule(2 * MILLISECOND, "event", STORE, "drained")
+                self.schedule(self.delay_us, "event", STORE, "drained")
         elif (port, op, data) == (CONSOLE, "set", b"restart"):
             self.restarts += 1
         else:

@@ -12,6 +12,7 @@ import { IRQ, RP2040, SimulationClock, USBCDC } from './rp2040js.mjs';
 
 const UARTS = [0x40034, 0x40038];
 const WATCHDOG = 0x40058;
+const TIMER = 0x40054;
 const RING_OSCILLATOR = 0x40060;
 const RANDOM_BIT = 0x1c;
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
@@ -28,7 +29,6 @@ export class Board {
     this.windowNanos = 0;
     this.flashBytes = new Uint8Array(16 * 1024 * 1024).fill(0xff);
     this.chip = new FlashChip(this.flashBytes, flashSize);
-    this.bootNanos = 0;
     this.instructions = 0;
     this.idleNanos = 0;
     this.clock = new SimulationClock();
@@ -104,6 +104,7 @@ export class Board {
     const oscillator = mcu.peripherals[RING_OSCILLATOR];
     const read = oscillator.readUint32.bind(oscillator);
     oscillator.readUint32 = (offset) => (offset === RANDOM_BIT ? this.randomBit() : read(offset));
+    this.startTimer(mcu.peripherals[TIMER]);
     clockPio(mcu);
     for (const line of this.pinLines) this.connect(line);
     const watchdog = mcu.peripherals[WATCHDOG];
@@ -130,6 +131,13 @@ export class Board {
     this.core = new FastCore(mcu, romCalls);
     mcu.core.PC = 0x10000000;
     this.resetDue = false;
+  }
+
+  /** The timer of rp2040js shows the time of the clock, which runs on without power. */
+  startTimer(timer) {
+    const { clock } = this;
+    const start = clock.nanos;
+    timer.clock = { get nanos() { return clock.nanos - start; } };
   }
 
   /** Answer a read of the console only when there are data.

@@ -14,7 +14,13 @@ from agent.remote.message.manifest import (
     decode_manifest,
     encode_manifest,
 )
-from agent.remote.message.patch import MAX_CHANGES, apply_changes, decode_patch, encode_patch
+from agent.remote.message.patch import (
+    MAX_CHANGES,
+    apply_changes,
+    decode_patch,
+    encode_changed,
+    encode_patch,
+)
 from agent.remote.message.reject import Rejection
 from protocols.cbor import Decimal, Map, encode
 from tests.portable.support.check import eq
@@ -274,12 +280,12 @@ def test_a_change_needs_a_known_key_and_a_path():
 
 
 def test_changes_are_encoded_or_out_of_range():
-    data, raw = patch((1, 33)).encode_changes({"control": {"supply": {"setpoint_c": 32}}}, True)
+    raw = patch((1, 33)).apply_to({"control": {"supply": {"setpoint_c": 32}}})
     eq(raw, {"control": {"supply": {"setpoint_c": 33}}})
-    eq(data, encode(Map([("control", Map([("supply", Map([("setpoint_c", 33)]))]))])))
-    eq(patch((1, 33)).encode_changes(raw, False), (data, {}))
+    data = encode(Map([("control", Map([("supply", Map([("setpoint_c", 33)]))]))]))
+    eq(encode_changed(raw), data)
     deep = 1
     for _ in range(9):
         deep = {"x": deep}
-    got = refusal(patch((1, 33)).encode_changes, {"control": {"supply": {}}, "deep": deep}, True)
+    got = refusal(encode_changed, {"deep": deep})
     eq(got, ("out_of_range", "nested more than 8 deep"))
