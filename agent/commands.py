@@ -203,14 +203,16 @@ def _run_once(
 
 
 def _check_ports(config: Config) -> bool:
-    """Check the addresses of all ports. Print each error."""
+    """Check the addresses of all ports. Print each error; return whether the buses can be used."""
     from agent.runtime import cpython
 
     buses = [address for _, address in config.buses]
+    bus_texts = [str(address) for address in buses]
     ports = [address for _, _, address in config.components]
     ports.extend([address for _, _, address in config.component_ports])
     addresses = [config.receiver, *buses, *ports, config.broker, config.status_store]
-    problems = cpython.check_addresses([str(a) for a in addresses if a is not None])
+    texts = [str(address) for address in addresses if address is not None]
+    problems = cpython.check_addresses(texts, needed=bus_texts)
     for problem in problems:
         print(f"coldloop agent: {problem}", file=sys.stderr)
     return not problems

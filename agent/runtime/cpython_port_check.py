@@ -3,7 +3,7 @@
 
 Does not keep ports open; the I/O loop opens them later.
 
-Wrong use (exit 2) is an error that a retry cannot repair:
+Wrong use is an error that a retry alone cannot repair:
 
 - an invalid address;
 - a path that is not a serial port;
@@ -11,12 +11,14 @@ Wrong use (exit 2) is an error that a retry cannot repair:
 - a baud rate that the hardware rejects;
 - an unreadable certificate file.
 
-A missing device or folder is only a warning: the agent retries.
+A missing device or folder is only a warning: the agent retries. So is each error of a port that is
+not `needed`: the agent cools without its broker and its receiver, and an alarm names the port. The
+error can come from a file that was lost in a power cut, and an agent that ends stops the cooling.
 """
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from drivers.errors import AddressError, PortError
 from drivers.ports.address import Address, parse_address
@@ -33,14 +35,25 @@ def _print_warning(line: str) -> None:
     print("warning: " + line, file=sys.stderr, flush=True)
 
 
-def check_addresses(addresses: "Iterable[str]", warn: WarnFunction = _print_warning) -> "list[str]":
+def check_addresses(
+    addresses: "Iterable[str]",
+    warn: WarnFunction = _print_warning,
+    needed: "Container[str] | None" = None,
+) -> "list[str]":
     """Return one line for each error; call `warn` for each missing device or folder.
 
-    An existing serial port is opened and closed again.
+    `needed`: the errors of other addresses are warnings; None: all are needed. An existing serial
+    port is opened and closed again.
     """
     used_paths: set[str] = set()
-    errors = [_find_error(text, used_paths, warn) for text in addresses]
-    return [error for error in errors if error]
+    errors = []
+    for text in addresses:
+        error = _find_error(text, used_paths, warn)
+        if error and needed is not None and text not in needed:
+            warn(error)
+        elif error:
+            errors.append(error)
+    return errors
 
 
 def _find_error(text: str, used_paths: "set[str]", warn: WarnFunction) -> str:
