@@ -39,11 +39,14 @@ _MIN_C = 15.0
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
 _COARSE_SHARE = 0.3
 _SATURATED_PCT = 99.0
+_FULL_SPEED_S = 3.0
+"""As `agent.control.fan_group`: without the temperatures of the fan law the fans run fast."""
 
 
 class Policy:
     """The outputs, and the power cap that all policies have. `sensors`: its readings."""
 
+    _plant: Plant | None = None
     sensors = UnitSensors(
         humidity=2,
         outdoor=True,
@@ -63,7 +66,8 @@ class Policy:
         self._power_cap = PowerCap(site.it_kw, site.limits.case_max_c, site.limits.supply_max_c)
 
     def use_plant(self, plant: Plant) -> None:
-        """Take the plant for readings that are not in `ControlReadings`."""
+        """Take the plant for readings that are not in `ControlReadings`, and for its load."""
+        self._plant = plant
 
     def set_humidity(
         self, sensor: int, air_c: float | None, rh_pct: float | None, now: int
@@ -77,7 +81,10 @@ class Policy:
         if supply_c is None:
             supply_c = self.site.limits.supply_max_c
         is_saturated = min(self.valve_pct, self.fan_pct, self.pump_pct) >= _SATURATED_PCT
-        self.limit_kw = self._power_cap.step(case_c, supply_c, dt, is_saturated)
+        demand_kw = self.site.it_kw if self._plant is None else self._plant.load.demand_kw
+        self.limit_kw = self._power_cap.step(
+            case_c, supply_c, dt, is_saturated, demand_kw / self.site.it_kw
+        )
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
         """Update the outputs."""
@@ -105,7 +112,6 @@ class ColdloopPolicy(Policy):
         self._readings = ControlReadings()
         exchanger = self.cooling.exchanger
         self._raw, self._row = RowReadings(), RowPlausibility(exchanger, exchanger.design_lpm)
-        self._plant: Plant | None = None
         self._supply, self._valve = _InputSensor(), _OutputActuator(self.valve_pct)
         self._arbiter = Arbiter()
         sensor: Any = self._supply
@@ -116,6 +122,7 @@ class ColdloopPolicy(Policy):
         self.travel_budget = self._loop.travel_budget
         self._dp_kpa = self.unit.pressure.setpoint
         self._has_fans = "fans" in self.unit.settings
+        self._no_control_s = 0.0
 
     def set_humidity(
         self, sensor: int, air_c: float | None, rh_pct: float | None, now: int
@@ -139,17 +146,17 @@ class ColdloopPolicy(Policy):
         self.valve_pct = self._valve.pct
         self._step_pumps(readings, dt)
         if self._has_fans:
+            is_known = readings.return_c is not None and cooling.facility_c(readings) is not None
+            self._no_control_s = 0.0 if is_known else self._no_control_s + dt
             cooling.step_fans(readings, dt)
+            if self._no_control_s >= _FULL_SPEED_S:
+                cooling.track_fans(100.0)
             if cooling.fan_pct < 100.0 * boost:
                 cooling.track_fans(100.0 * boost)
             self.fan_pct = cooling.fan_pct
         else:
             self.fan_pct = 100.0
         self.setpoint_c = cooling.setpoint_c
-
-    def use_plant(self, plant: Plant) -> None:
-        """Read the return of the facility water from `plant`."""
-        self._plant = plant
 
     def _check_sensors(self, readings: ControlReadings, dt: float) -> None:
         """Check the readings of the row as the unit does; estimate those that are missing."""

@@ -6,7 +6,8 @@ It is slow relative to the loop's time constants of one minute. So it settles at
 that the cooler can take. Above full load the same integral first moves valve and fans (`boost`) and
 the pumps (`flow_trim`, -1 to 1), until both limits are reached together. So no load is shed while
 an actuator has a reserve. After a step of the load the case rises faster than any actuator: then
-the load that the case permits within `_LEAD_S` counts for some seconds.
+the load that the case permits within `_LEAD_S` counts for some seconds. A load that is lower by
+itself leaves the cap and the actuators where they are: they rise by `_RELEASE_S` only.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _FLOW_K_S = 0.0003
 _FAST_GAIN, _LEAD_S = 0.6, 1.0  # for 1 K of the case that is expected in this time
 _RELEASE_K = 1.5
 _RELEASE_S = 0.0002  # fraction of the load for 1 s
+_PART_LOAD = 0.01
 
 
 class PowerCap:
@@ -41,11 +43,17 @@ class PowerCap:
         return min((_RELEASED_FRACTION - self._load_fraction) / (_RELEASED_FRACTION - 1.0), 1.0)
 
     def step(
-        self, case_c: float, supply_c: float, dt: float, is_saturated: bool = False
+        self,
+        case_c: float,
+        supply_c: float,
+        dt: float,
+        is_saturated: bool = False,
+        demand_fraction: float = 1.0,
     ) -> float | None:
         """Step by `dt` seconds with the hottest case and the supply, degC; return the cap.
 
         `is_saturated`: valve, fans and pumps are at their limits, so the load must fall now.
+        `demand_fraction`: load that the row wants, over its design.
         """
         self.case_over_k = case_c - self._case_limit_c
         self.supply_over_k = supply_c - self._supply_limit_c
@@ -56,9 +64,12 @@ class PowerCap:
             return None if fast_fraction >= 1.0 else self._it_kw * fast_fraction
         if is_saturated and excess_k > 0.0:
             self._load_fraction = min(self._load_fraction, 1.0)
-        self._load_fraction -= _GAIN * 60.0 / _INTEGRAL_S * excess_k * dt
+        change = -_GAIN * 60.0 / _INTEGRAL_S * excess_k * dt
         if excess_k < -_RELEASE_K:
-            self._load_fraction += _RELEASE_S * dt
+            change += _RELEASE_S * dt
+        if demand_fraction < min(self._load_fraction, 1.0) - _PART_LOAD:
+            change = min(change, _RELEASE_S * dt)  # this case does not show what the cap permits
+        self._load_fraction += change
         self._load_fraction = min(max(self._load_fraction, _LEAST_FRACTION), _RELEASED_FRACTION)
         cap_fraction = self._load_fraction - _GAIN * max(excess_k, 0.0)
         cap_fraction = min(cap_fraction, fast_fraction)

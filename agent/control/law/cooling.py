@@ -288,12 +288,8 @@ class CoolingControl:
 
     def step_valve(self, readings: ControlReadings, dt: float) -> None:
         """Step the valve law."""
-        supply_c, return_c, fws_supply_c = (
-            readings.supply_c,
-            readings.return_c,
-            readings.fws_supply_c,
-        )
-        flow_lpm = readings.flow_lpm
+        supply_c, return_c = readings.supply_c, readings.return_c
+        fws_supply_c, flow_lpm = readings.fws_supply_c, readings.flow_lpm
         if supply_c is None or return_c is None or fws_supply_c is None or flow_lpm is None:
             self.feedforward.track(self.valve_pct)
             return
@@ -336,7 +332,7 @@ class CoolingControl:
         if fans is None or self._fan_elapsed_s < _FAN_PERIOD_S:
             return
         dt, self._fan_elapsed_s = self._fan_elapsed_s, 0.0
-        return_c, fws_supply_c = readings.return_c, readings.fws_supply_c
+        return_c, fws_supply_c = readings.return_c, self.facility_c(readings)
         if return_c is not None and fws_supply_c is not None:
             if readings.flow_lpm is None:
                 self._assume_flow(readings.pump_pct)
@@ -346,6 +342,13 @@ class CoolingControl:
             )
             self.fan_pct = fans.step(fws_supply_c - target_c, dt)
         self._follow_pads(readings)
+
+    def facility_c(self, readings: ControlReadings) -> "float | None":
+        """Return the temperature of the facility water, °C, or its estimate; None: unknown."""
+        if readings.fws_supply_c is not None:
+            return readings.fws_supply_c
+        r = readings
+        return self.exchanger.facility_c(r.supply_c, r.return_c, r.flow_lpm, r.valve_pct)
 
     def _assume_flow(self, pump_pct: "float | None") -> None:
         """Use the table of the exchanger at the flow of the data sheet: the valve law, which sets
@@ -380,6 +383,7 @@ class CoolingControl:
             air = pads.inlet_c(air, readings.adiabatic_air_c)
         optimizer.set_pads(0.0 if pads is None else pads.cooling_k)
         load = peak_load.use(readings.load_kw, now)
+        optimizer.set_step_view(peak_load.sees_steps)
         if air is None or load is None:
             if now < self._optimum_valid_until:  # a short gap: the last point stays
                 self._optimize_due = now + _RETRY_US
@@ -411,11 +415,8 @@ class CoolingControl:
             return
         if readings.pump_w is not None and readings.pump_pct is not None:
             optimizer.adapt_pumps(readings.pump_w, readings.pump_pct)
-        heat_kw, fws_supply_c, valve_pct = (
-            self._heat_kw(readings),
-            readings.fws_supply_c,
-            readings.valve_pct,
-        )
+        heat_kw, valve_pct = self._heat_kw(readings), readings.valve_pct
+        fws_supply_c = readings.fws_supply_c
         steady = -_STEADY_K < supply_c - self.setpoint_c < _STEADY_K
         if (
             heat_kw is None

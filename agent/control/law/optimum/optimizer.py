@@ -55,6 +55,7 @@ _VALVE_NEIGHBOURS = ((0, 1), (0, -1), (1, 1), (-1, -1))
 _STEP_REACH_PCT, _STEP_LEAKAGE = 10.0, 101 / 100
 """Pump speed that drives of 2 % a second gain before the cases follow a step of the load; the
 design load with the leakage of warm chips. From 10 % no step exceeds the limit, from 15 % one does.
+Without a meter of the load the heat shows the step when the cases are hot, so the pumps gain none.
 """
 _INFEASIBLE_W = 1e30
 _PENALTY_W = 1e7
@@ -113,7 +114,8 @@ class SetpointOptimizer:
         self._density = self._density_root = 1.0
         self._supply_limits = (0.0, 0.0)
         self._least_below_k = 0.0
-        self._step_table: list[float] = []
+        self._step_tables: list[list[float]] = [[], []]
+        self._sees_steps = True
         self._load_w = self._water_w = self._pads_k = 0.0
         self._leakage_w_k: float = 10.0 * design_kw * model["leak_pct_k"]
 
@@ -121,6 +123,10 @@ class SetpointOptimizer:
         """Set by how much wetted pads cool the air, K; 0: they are dry."""
         self._pads_k = kelvin if kelvin > 0.0 else 0.0
         self._water_w = self.model.get("water_w_k", 0.0) * self._pads_k
+
+    def set_step_view(self, sees_steps: bool) -> None:
+        """Set whether a meter shows a step of the load before the cases follow it."""
+        self._sees_steps = sees_steps
 
     def find_optimum(
         self, load_kw: float, air_c: float, min_supply_c: float, max_supply_c: float
@@ -208,11 +214,12 @@ class SetpointOptimizer:
 
         It is linear between `_SPEEDS` pump speeds: always a little too low.
         """
-        table = self._step_table
+        table = self._step_tables[int(self._sees_steps)]
         if not table:
             low = self.model["pump_min_pct"]
+            reach_pct = _STEP_REACH_PCT if self._sees_steps else 0.0
             for i in range(_SPEEDS):
-                pct = low + i * (100.0 - low) / (_SPEEDS - 1) + _STEP_REACH_PCT
+                pct = low + i * (100.0 - low) / (_SPEEDS - 1) + reach_pct
                 flow = self.flow_lpm(pct if pct < 100.0 else 100.0)
                 case_k = self._case_k(flow, _STEP_LEAKAGE * 1000.0 * self.design_kw)
                 table.append(self.model["case_max_c"] - case_k)

@@ -70,6 +70,36 @@ def test_fans_follow_fws_temperature_and_feedforward():
     assert fans.step(0.0, 10.0) <= 100.0
 
 
+def test_the_row_shows_the_facility_water_to_the_fans():
+    """Without its sensor the fans find the same speed; with no heat or a shut valve they stand."""
+    speeds = []
+    for change in ({}, {"fws_supply_c": None}):
+        cooling = CoolingControl(settings(fans=FANS))
+        cooling.track(45.0, 70.0, 50.0)
+        readings = make_readings(valve_pct=45.0, **change)
+        exchanger = cooling.exchanger
+        exchanger.update_table(readings.flow_lpm)
+        rise_k = readings.return_c - readings.supply_c
+        water_c = readings.return_c - rise_k / exchanger.effectiveness(45.0)
+        if not change:
+            readings.fws_supply_c = water_c
+        near(cooling.facility_c(readings), water_c, 1e-9)
+        for _ in range(60):
+            cooling.step_fans(readings, 1.0)
+        speeds.append(cooling.fan_pct)
+    near(speeds[0], speeds[1], 1e-9)
+    assert speeds[0] != 50.0
+    cooling.track_fans(50.0)
+    for unknown in ({"valve_pct": 5.0}, {"valve_pct": None}, {"return_c": 32.5}, {"flow_lpm": None}):
+        readings = make_readings(fws_supply_c=None)
+        for name, value in unknown.items():
+            setattr(readings, name, value)
+        eq(cooling.facility_c(readings), None)
+        for _ in range(30):
+            cooling.step_fans(readings, 1.0)
+    eq(cooling.fan_pct, 50.0)
+
+
 def make_optimizer(**changed):
     return SetpointOptimizer(dict(OPTIMUM, **changed), Exchanger(EXCHANGER), 100.0)
 
@@ -433,6 +463,25 @@ def test_at_part_load_the_supply_leaves_a_reserve_for_a_step_to_the_design_load(
         excess_k = optimizer.case_excess_k(best.supply_c, 100.0, optimizer.flow_lpm(reach_pct))
         assert excess_k < 0.0, (load_kw, excess_k)
         assert best.supply_c > 40.0, best.supply_c  # in warm air there is no larger reserve
+
+
+def test_without_a_meter_the_reserve_for_a_step_has_no_help_of_the_pumps():
+    """The heat shows a step when the cases are hot. A gap of the meter is not the loss of it."""
+    metered = make_optimizer(pump_min_pct=68.0).find_optimum(70.0, 35.0, 20.0, 48.0)
+    for load_kw in (30.0, 70.0, 95.0):
+        optimizer = make_optimizer(pump_min_pct=68.0)
+        optimizer.set_step_view(False)
+        best = optimizer.find_optimum(load_kw, 35.0, 20.0, 48.0)
+        flow = optimizer.flow_lpm(best.pump_pct)
+        assert optimizer.case_excess_k(best.supply_c, 100.0, flow) < 0.0, load_kw
+        assert best.supply_c > metered.supply_c - 3.5, (best.supply_c, metered.supply_c)
+    load = PeakLoad(600 * SECOND)
+    load.add_heat(50.0, 0)
+    seen = []
+    for second, measured in ((0, 50.0), (600, None), (1200, None), (1800, 50.0)):
+        load.use(measured, second * SECOND)
+        seen.append(load.sees_steps)
+    eq(seen, [True, True, False, True])
 
 
 def test_a_supply_at_which_the_cases_are_too_warm_is_no_target():
