@@ -38,6 +38,8 @@ from hil.plant.plant import Plant
 _MIN_C = 15.0
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
 _COARSE_SHARE = 0.3
+_TRIM_RANGE, _MAX_DP = 0.5, 1.35
+"""Range of the flow of the power cap, and its highest dP, over those of the design."""
 _SATURATED_PCT = 99.0
 _FULL_SPEED_S = 3.0
 """As `agent.control.fan_group`: without the temperatures of the fan law the fans run fast."""
@@ -122,7 +124,7 @@ class ColdloopPolicy(Policy):
         self.travel_budget = self._loop.travel_budget
         self._dp_kpa = self.unit.pressure.setpoint
         self._has_fans = "fans" in self.unit.settings
-        self._no_control_s = 0.0
+        self._no_control_s = self._flow_trim = 0.0
 
     def set_humidity(
         self, sensor: int, air_c: float | None, rh_pct: float | None, now: int
@@ -175,7 +177,9 @@ class ColdloopPolicy(Policy):
     def _step_pumps(self, readings: ControlReadings, dt: float) -> None:
         """Ramp the dP set-point to that of the optimiser; hold it with the pumps."""
         cooling, config = self.cooling, self.unit.pressure
-        self._dp_kpa = cooling.ramp_dp(self._dp_kpa, config.setpoint, readings, dt)
+        if self._power_cap.boost < 1.0:
+            self._dp_kpa = cooling.ramp_dp(self._dp_kpa, config.setpoint, readings, dt)
+        self._trim_flow(config.setpoint)
         if readings.dp_kpa is not None and dt <= 1.0:
             self.pump_pct = cooling.pump_speed.step(self._dp_kpa, readings.dp_kpa, dt)
         elif readings.dp_kpa is not None:
@@ -183,9 +187,15 @@ class ColdloopPolicy(Policy):
             ratio = (self._dp_kpa / max(readings.dp_kpa, 1.0)) ** 0.5
             self.pump_pct += _COARSE_SHARE * (min(max(ratio, 0.8), 1.2) - 1.0) * self.pump_pct
             cooling.pump_speed.track(self.pump_pct)
-        if self._power_cap.boost > 0.0:
-            self.pump_pct += (100.0 - config.min_pct) * self._power_cap.flow_trim
         self.pump_pct = min(max(self.pump_pct, config.min_pct), config.max_pct)
+
+    def _trim_flow(self, design_kpa: float) -> None:
+        """Move the dP set-point as the power cap moves the flow, which follows the root of dP."""
+        trim = self._power_cap.flow_trim
+        if trim:
+            root = self._dp_kpa**0.5 + _TRIM_RANGE * design_kpa**0.5 * (trim - self._flow_trim)
+            self._dp_kpa = min(max(root, 0.0) ** 2, _MAX_DP * design_kpa)
+        self._flow_trim = trim
 
     def shut_valve(self) -> None:
         """Shut the valve after this step, with bumpless transfer."""

@@ -90,10 +90,9 @@ def test_the_row_shows_the_facility_water_to_the_fans():
     near(speeds[0], speeds[1], 1e-9)
     assert speeds[0] != 50.0
     cooling.track_fans(50.0)
-    for unknown in ({"valve_pct": 5.0}, {"valve_pct": None}, {"return_c": 32.5}, {"flow_lpm": None}):
+    for name, value in (("valve_pct", 5.0), ("valve_pct", None), ("return_c", 32.5)):
         readings = make_readings(fws_supply_c=None)
-        for name, value in unknown.items():
-            setattr(readings, name, value)
+        setattr(readings, name, value)
         eq(cooling.facility_c(readings), None)
         for _ in range(30):
             cooling.step_fans(readings, 1.0)
