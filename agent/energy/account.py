@@ -23,11 +23,15 @@ def scaled_ratio(top: int, bottom: int, scale: int = 1000) -> "int | None":
 
 
 class Account:
-    """The account of one interval: `used` by role (mWh, mL) since `start_us` (UTC, 0: unknown)."""
+    """The account of one interval: `used` by role (mWh, mL) since `start_us` (UTC, 0: unknown).
+
+    `gap_s`: time in which a meter that shows a rate was not read, so its energy is not in `used`.
+    """
 
     def __init__(self, start_us: int = 0, used: "list[int] | None" = None) -> None:
         self.start_us = start_us
         self.used = [0] * len(ROLES) if used is None else used
+        self.gap_s = 0
 
     def begin(self, utc: int) -> None:
         """Set the start of the interval, if it is unknown."""
@@ -64,6 +68,14 @@ class Account:
     def encode(self) -> str:
         """Return the account as one line of numbers."""
         return " ".join([str(n) for n in [self.start_us] + self.used])
+
+
+def restore_gap(line: str, entries: "list[tuple[str, Account]]") -> None:
+    """Set `gap_s` of one of the named accounts from a line `NAME SECONDS`."""
+    name, _, seconds = line.partition(" ")
+    for other, entry in entries:
+        if name == other and seconds and not seconds.strip("0123456789"):
+            entry.gap_s = int(seconds)
 
 
 def decode(line: str) -> "Account | None":

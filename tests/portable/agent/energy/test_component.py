@@ -199,6 +199,40 @@ def test_counts_are_stored_and_restored():
     eq((shown["category"], shown["intervals"][0]["interval"]), (1, "interim"))
 
 
+def start_with_utc(kept, utc):
+    rig = EnergyRig(kept)
+    begun = rig.now
+    rig.agent.clock.utc = lambda now: utc + now - begun
+    return rig
+
+
+def test_time_without_a_meter_that_shows_a_rate_is_a_gap():
+    """Of the meter, over midnight, and of the agent between two runs."""
+    midnight = 1_798_761_600 * SECOND  # 2027-01-01T00:00:00Z
+    rig = start_with_utc(None, midnight - 60 * SECOND)
+    part = rig.component
+    rig.run(5)
+    begun = part.month
+    rig.devices.silent.add(CDU)
+    rig.run(100)
+    rig.devices.silent.discard(CDU)
+    rig.run(30)
+    rig.run(15)
+    assert 50 <= begun.gap_s <= 58, begun.gap_s
+    assert 40 <= part.month.gap_s <= 75, part.month.gap_s
+    eq(part.total.gap_s, begun.gap_s + part.month.gap_s)
+    eq([old.gap_s for old in part.months], [begun.gap_s])
+    gap_s = part.month.gap_s
+    again = start_with_utc(rig.kept, midnight + 2 * HOUR)
+    again.run(10)
+    eq([old.gap_s for old in again.component.months], [begun.gap_s])
+    assert 7000 <= again.component.month.gap_s - gap_s <= 7200, again.component.month.gap_s
+    again.run(60)
+    assert again.component.month.gap_s - gap_s <= 7200
+    part.meters = part._rates = []
+    assert b"covered" not in part._encode()
+
+
 def test_damaged_record_is_ignored():
     for bad in (b"", b"\xff\xfe", b"ledger 1\n1 2 3\nend", b"ledger 2\n", b"ledger 1"):
         rig = EnergyRig({b"ledger.now": bad})
