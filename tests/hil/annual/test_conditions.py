@@ -13,7 +13,7 @@ from hil.annual.load_profile import YearLoad
 from hil.annual.policy import make_policy
 from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite
-from hil.annual.unit_file import compile_unit, write_unit
+from hil.annual.unit_file import CASE_MARGIN_K, compile_unit, write_unit
 from hil.annual.words import BOUNDS, SILENT
 from hil.plant.air.weather import load_weather
 
@@ -80,7 +80,10 @@ def test_a_step_of_the_load_leaves_the_cases_cool(before: float, after: float) -
 
 
 def test_a_step_leaves_the_cases_cool_without_a_meter_of_the_load() -> None:
-    """Two steps, as at the end of a checkpoint. With the reserve of a unit with a meter: 75.4."""
+    """Two steps, as at the start of a job in a checkpoint: within the limit of the optimiser.
+
+    With the reserve of a unit that has a meter they were 0.2 K above it.
+    """
     site = make_site("steps")
     seconds = 3600 * (SUMMER + 2)
     object.__setattr__(site.load, "_starts", [0, seconds, seconds + 60])
@@ -90,7 +93,7 @@ def test_a_step_leaves_the_cases_cool_without_a_meter_of_the_load() -> None:
         del raw["cooling"]["optimum"][meter]
     policy = make_policy("coldloop", site, compile_unit(raw, "no meters"))
     account = AnnualRun(site, policy).run(3, SUMMER)
-    assert account.max_case_c < 75.0
+    assert account.max_case_c < site.limits.case_max_c - CASE_MARGIN_K
     assert account.not_served_j == 0.0
 
 
