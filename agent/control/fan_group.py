@@ -7,7 +7,7 @@ gives one speed for all fans; each drive gets it as its reference.
 If a fan is lost or has tripped, the other fans run faster immediately. The valve opens further,
 because the facility water becomes warmer. The fans run at full speed in two cases that last
 for `_FULL_SPEED_S`: the return temperature is unknown, or that of the facility water, and the row
-does not show it (`Exchanger.facility_c`); or the unit state is safe.
+does not show it (`CoolingControl.facility_c`); or the unit state is safe.
 Tripped drives are reset like pumps (`agent.control.actuator.reset_drives`).
 
 The drives get the output of the arbiter of the fans; a drive in local mode gets no writes. A fan

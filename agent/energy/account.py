@@ -25,7 +25,8 @@ def scaled_ratio(top: int, bottom: int, scale: int = 1000) -> "int | None":
 class Account:
     """The account of one interval: `used` by role (mWh, mL) since `start_us` (UTC, 0: unknown).
 
-    `gap_s`: time in which a meter that shows a rate was not read, so its energy is not in `used`.
+    `gap_s`, of a whole month: time in which a meter that shows a rate was not read, so its energy
+    is not in `used`.
     """
 
     def __init__(self, start_us: int = 0, used: "list[int] | None" = None) -> None:
@@ -66,22 +67,18 @@ class Account:
         ]
 
     def encode(self) -> str:
-        """Return the account as one line of numbers."""
-        return " ".join([str(n) for n in [self.start_us] + self.used])
-
-
-def restore_gap(line: str, entries: "list[tuple[str, Account]]") -> None:
-    """Set `gap_s` of one of the named accounts from a line `NAME SECONDS`."""
-    name, _, seconds = line.partition(" ")
-    for other, entry in entries:
-        if name == other and seconds and not seconds.strip("0123456789"):
-            entry.gap_s = int(seconds)
+        """Return the account as one line of numbers; a gap is the last of ten."""
+        gap = [self.gap_s] if self.gap_s else []
+        return " ".join([str(n) for n in [self.start_us] + self.used + gap])
 
 
 def decode(line: str) -> "Account | None":
     """Parse a line of `Account.encode`; return None for any other text."""
     words = line.split(" ")
-    if len(words) != 1 + len(ROLES) or "" in words or "".join(words).strip("0123456789"):
+    count = 1 + len(ROLES)
+    if not count <= len(words) <= count + 1 or "" in words or "".join(words).strip("0123456789"):
         return None
     numbers = [int(word) for word in words]
-    return Account(numbers[0], numbers[1:])
+    account = Account(numbers[0], numbers[1:count])
+    account.gap_s = sum(numbers[count:])
+    return account

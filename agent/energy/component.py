@@ -6,7 +6,7 @@ the energy to the accounts of the total, of the UTC day and of the UTC month. It
 of the last twelve whole months. It writes the store every `save_s` seconds and at the change of the
 day. A power cut loses the integrated rates since the last write. It loses nothing of the counters,
 because the store also has their last readings. While a meter that shows a rate is not read, its
-energy is lost: the accounts have this time as their gap.
+energy is lost: a month has this time as its gap.
 
 The component adds no energy until the store has answered, or until `_STORE_TIMEOUT_US`.
 """
@@ -75,7 +75,7 @@ class EnergyComponent(Component):
         self.month = Account()
         self.months: list[Account] = []
         self._rates = [meter.counter for meter in self.meters if not meter.counter.is_counter]
-        self._covered_utc = 0
+        self._covered_utc = self._gap_s = 0
         self.saves = 0
         self.restore_result = ""
         self._date = (0, 0, 0)
@@ -119,10 +119,8 @@ class EnergyComponent(Component):
                 month = accounts.decode(rest)
                 if month is not None:
                     self.months.append(month)
-            elif keyword == "gap":
-                accounts.restore_gap(rest, self._named_accounts())
-            elif keyword == "covered":
-                self._covered_utc = 0 if rest.strip("0123456789") else int(rest or "0")
+            elif keyword == "covered" and not rest.strip("0123456789 "):
+                self._covered_utc, self._gap_s = [int(word) for word in (rest + " 0 0").split()[:2]]
             elif keyword == "meter":
                 name, _, raw = rest.partition(" ")
                 self._restore_meter(name, raw)
@@ -140,17 +138,9 @@ class EnergyComponent(Component):
         lines.extend(
             ["meter %s %d" % (name, last) for name, last in last_values if last is not None]
         )
-        for name, entry in self._named_accounts():
-            if entry.gap_s:
-                lines.append("gap %s %d" % (name, entry.gap_s))
         if self._rates:
-            lines.append("covered %d" % self._covered_utc)
+            lines.append("covered %d %d" % (self._covered_utc, self._gap_s))
         return "\n".join(lines + ["end"]).encode()
-
-    def _named_accounts(self) -> "list[tuple[str, Account]]":
-        """Return the accounts with their names in the store; a whole month has its start."""
-        present = [("total", self.total), ("day", self.day), ("month", self.month)]
-        return present + [(str(entry.start_us), entry) for entry in self.months]
 
     def _save(self, now: int) -> None:
         self._save_at = now + self.settings["save_s"] * SECOND
@@ -193,12 +183,10 @@ class EnergyComponent(Component):
         the last such time is a gap: of a meter, or of the agent.
         """
         gap_us = utc - self._covered_utc
-        if gap_us <= 0:
-            return
         if self._covered_utc and gap_us > MAX_GAP_US:
-            for entry in (self.total, self.day, self.month):
-                entry.gap_s += gap_us // SECOND
-        self._covered_utc = utc
+            self._gap_s += gap_us // SECOND
+        if gap_us > 0:
+            self._covered_utc = utc
 
     def _roll_intervals(self, utc: int, now: int) -> None:
         """Start a new day or month when the UTC date changes."""
@@ -209,9 +197,10 @@ class EnergyComponent(Component):
             for entry in (self.total, self.day, self.month):
                 entry.begin(utc)
         elif date > self._date:
-            if utc - self._covered_utc > MAX_GAP_US and self._covered_utc:
-                self._cover(utc)  # the part of a gap before midnight
             if date[:2] != self._date[:2]:
+                if utc - self._covered_utc > MAX_GAP_US:
+                    self._cover(utc)  # the part of a gap that is in this month
+                self.month.gap_s, self._gap_s = self._gap_s, 0
                 self.months = (self.months + [self.month])[-MONTHS:]
                 self.month = Account(utc)
             self.day = Account(utc)

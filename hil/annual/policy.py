@@ -22,6 +22,7 @@ from agent.control.actuator.arbiter import Arbiter
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.pi import PiController
 from agent.control.law.plausibility import RowPlausibility
+from agent.control.law.pump_speed import PumpSpeedControl
 from agent.control.law.row.readings import RowReadings
 from agent.control.loop.pressure_loop import PressureLoop
 from agent.control.loop.supply_feedforward import SupplyLoopFf
@@ -110,7 +111,11 @@ class ColdloopPolicy(Policy):
         self.unit = unit or read_unit(None, site)
         self.sensors = self.unit.sensors
         self.cooling = CoolingControl(self.unit.settings)
-        self.cooling.track(self.valve_pct, self.pump_pct, self.fan_pct)
+        self.cooling.track_valve(self.valve_pct)
+        self.cooling.track_fans(self.fan_pct)
+        pumps = self.unit.pressure
+        self._pump_speed = PumpSpeedControl(pumps.min_pct, pumps.max_pct, pumps.rate_pct_per_s)
+        self._pump_speed.track(self.pump_pct)
         self._readings = ControlReadings()
         exchanger = self.cooling.exchanger
         self._raw, self._row = RowReadings(), RowPlausibility(exchanger, exchanger.design_lpm)
@@ -181,12 +186,12 @@ class ColdloopPolicy(Policy):
             self._dp_kpa = cooling.ramp_dp(self._dp_kpa, config.setpoint, readings, dt)
         self._trim_flow(config.setpoint)
         if readings.dp_kpa is not None and dt <= 1.0:
-            self.pump_pct = cooling.pump_speed.step(self._dp_kpa, readings.dp_kpa, dt)
+            self.pump_pct = self._pump_speed.step(self._dp_kpa, readings.dp_kpa, dt)
         elif readings.dp_kpa is not None:
             # the loop is faster than a coarse step: a part of the way by the affinity laws
             ratio = (self._dp_kpa / max(readings.dp_kpa, 1.0)) ** 0.5
             self.pump_pct += _COARSE_SHARE * (min(max(ratio, 0.8), 1.2) - 1.0) * self.pump_pct
-            cooling.pump_speed.track(self.pump_pct)
+            self._pump_speed.track(self.pump_pct)
         self.pump_pct = min(max(self.pump_pct, config.min_pct), config.max_pct)
 
     def _trim_flow(self, design_kpa: float) -> None:

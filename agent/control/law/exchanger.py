@@ -34,8 +34,6 @@ _FLOW_TOLERANCE = 1 / 100
 _LEAST_RISE = 1001 / 1000
 _UA_TOLERANCE = 1 / 200
 _MIN_LPM = 1.0
-_LEAST_VALVE_PCT, _LEAST_RISE_K = 10.0, 1.0
-"""Opening and rise of the coolant from which they show the facility water temperature."""
 
 
 class Exchanger:
@@ -165,23 +163,6 @@ class Exchanger:
         part = x / _SHAPE_STEP - k
         shape = self.shape[k] + part * (self.shape[k + 1] - self.shape[k])
         return self.valve_flow_factor * shape * design_lpm
-
-    def facility_c(
-        self,
-        supply_c: "float | None",
-        return_c: "float | None",
-        tcs_lpm: "float | None",
-        valve_pct: "float | None",
-    ) -> "float | None":
-        """Return the facility water temperature that explains the readings of the row, °C; None:
-        unknown. It is only as good as the factors of the model.
-        """
-        if supply_c is None or return_c is None or tcs_lpm is None or valve_pct is None:
-            return None
-        if valve_pct < _LEAST_VALVE_PCT or return_c - supply_c < _LEAST_RISE_K:
-            return None
-        self.update_table(tcs_lpm)
-        return return_c - (return_c - supply_c) / self.effectiveness(valve_pct)
 
     def fws_capacity(self, fws_lpm: float) -> float:
         """Return the heat capacity rate of a facility water flow, W/K."""

@@ -82,9 +82,6 @@ def read_months(path: Path) -> StoredMonths:
         raise ConfigError(f"{path}: damaged, or not an energy account")
     rests = [line.partition(" ")[2] for line in lines[4:-1] if line.startswith("month ")]
     months = [account for account in map(accounts.decode, rests) if account is not None]
-    for line in lines[4:-1]:
-        if line.startswith("gap "):
-            accounts.restore_gap(line[4:], [(str(month.start_us), month) for month in months])
     return StoredMonths(months, present.start_us, day.start_us)
 
 

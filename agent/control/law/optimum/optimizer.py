@@ -97,7 +97,7 @@ class SetpointOptimizer:
     facility pump at the design flow), `cooler_ua_kw_k` with `cooler_air_kw_k` (UA and heat capacity
     rate of the air at full speed; they replace `cooler_kw_k` and `cooler_ntu`), `middle_min_pct`
     and `middle_max_pct` (range of the mid-range position; without them it is constant),
-    `water_w_k` (price of the water as power).
+    `water_w_k` (price of the water as power), `it_meter` (name of a meter of the load).
     """
 
     def __init__(self, model: "dict[str, Any]", exchanger: "Exchanger", design_kw: float) -> None:
@@ -114,8 +114,7 @@ class SetpointOptimizer:
         self._density = self._density_root = 1.0
         self._supply_limits = (0.0, 0.0)
         self._least_below_k = 0.0
-        self._step_tables: list[list[float]] = [[], []]
-        self._sees_steps = True
+        self._step_table: list[float] = []
         self._load_w = self._water_w = self._pads_k = 0.0
         self._leakage_w_k: float = 10.0 * design_kw * model["leak_pct_k"]
 
@@ -123,10 +122,6 @@ class SetpointOptimizer:
         """Set by how much wetted pads cool the air, K; 0: they are dry."""
         self._pads_k = kelvin if kelvin > 0.0 else 0.0
         self._water_w = self.model.get("water_w_k", 0.0) * self._pads_k
-
-    def set_step_view(self, sees_steps: bool) -> None:
-        """Set whether a meter shows a step of the load before the cases follow it."""
-        self._sees_steps = sees_steps
 
     def find_optimum(
         self, load_kw: float, air_c: float, min_supply_c: float, max_supply_c: float
@@ -214,10 +209,10 @@ class SetpointOptimizer:
 
         It is linear between `_SPEEDS` pump speeds: always a little too low.
         """
-        table = self._step_tables[int(self._sees_steps)]
+        table = self._step_table
         if not table:
             low = self.model["pump_min_pct"]
-            reach_pct = _STEP_REACH_PCT if self._sees_steps else 0.0
+            reach_pct = _STEP_REACH_PCT if "it_meter" in self.model else 0.0
             for i in range(_SPEEDS):
                 pct = low + i * (100.0 - low) / (_SPEEDS - 1) + reach_pct
                 flow = self.flow_lpm(pct if pct < 100.0 else 100.0)

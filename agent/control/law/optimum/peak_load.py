@@ -32,18 +32,16 @@ class PeakLoad:
 
     A load that varies exceeds its last peaks now and then. The largest such excess is the reserve
     above the peak; it fades within hours. A step beyond `_REACH`, such as a new job, does not
-    count: no reserve covers it. `sees_steps`: a meter shows such a step before the cases follow it.
+    count: no reserve covers it.
     """
 
     def __init__(self, period_us: int) -> None:
         self.used_kw: float | None = None
         self.mean_heat_kw: float | None = None
-        self.sees_steps = True
         self._period_us = period_us
         self._heat_ratio = _HEAT_ALLOWANCE
         self._peak_kw = self._last_peak_kw = self._base_kw = self._reserve = 0.0
         self._peak_until = self._rise_allowed_from = self._heat_at = self._reserve_from = 0
-        self._metered_until = 0
 
     def add(self, load_kw: float, now: int) -> bool:
         """Add the measured load. Return whether the optimiser must run early: at most each
@@ -90,9 +88,6 @@ class PeakLoad:
     def use(self, load_kw: "float | None", now: int) -> "float | None":
         """Return the load for a run at `now`; None: unknown. `load_kw`: the measured load."""
         self._rise_allowed_from = now + _RISE_US
-        if load_kw is not None:
-            self._metered_until = now + 2 * self._period_us  # a gap is no loss of the meter
-        self.sees_steps = now < self._metered_until
         self.used_kw = self._find(self.load_kw(load_kw), now)
         return self.used_kw
 
