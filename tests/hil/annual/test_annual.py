@@ -210,17 +210,19 @@ def test_power_cap_stays_in_a_short_pause_of_the_load_and_ends_in_a_long_one() -
 
     def settled() -> PowerCap:
         cap = PowerCap(1000.0, 75.0, 45.0)
-        for _ in range(200):
-            cap.step(77.0, 44.0, 1.0)
+        for _ in range(100):
+            cap.step(75.4, 44.0, 1.0, is_saturated=True)
         return cap
 
     for pause_s, stays in ((60, True), (3600, False)):
         cap = settled()
-        before = (cap.step(77.0, 44.0, 1.0), cap.flow_trim)
+        before = (cap.step(74.9, 44.0, 1.0), cap.flow_trim)
         for _ in range(pause_s):
-            cap.step(60.0, 40.0, 1.0, demand_fraction=0.05)
-        after = (cap.step(70.0, 40.0, 1.0), cap.flow_trim)
-        assert (after[0] == pytest.approx(before[0], rel=0.1)) is stays
+            cap.step(60.0, 40.0, 1.0, demand_fraction=0.3)
+        after = (cap.step(60.0, 40.0, 1.0, demand_fraction=0.3), cap.flow_trim)
+        assert before[0] is not None
+        assert 800.0 < before[0] < 900.0
+        assert (after[0] is not None and after[0] < 1.01 * before[0]) is stays
         assert (after[1] == pytest.approx(before[1], abs=1e-3)) is stays
 
 

@@ -76,7 +76,7 @@ def test_a_step_of_the_load_leaves_the_cases_cool(before: float, after: float) -
     object.__setattr__(site.load, "_levels", [before, after])
     account = AnnualRun(site, make_policy("coldloop", site)).run(3, SUMMER)
     assert account.max_case_c < 75.0
-    assert account.not_served_j == 0.0
+    assert account.not_served_j < 0.3e6  # 1 s of the power cap, which acts from 74.9 degC
 
 
 def test_a_step_leaves_the_cases_cool_without_a_meter_of_the_load() -> None:
