@@ -146,13 +146,6 @@ class CoolingComponent(Component):
                 "rate_pct_per_s": config.rate_pct_per_s,
                 "lag_s": settings["lag_s"],
             },
-            "pumps": {
-                "mode": "dp",
-                "setpoint": agent.config.pressure.setpoint,
-                "min_pct": agent.config.pressure.min_pct,
-                "max_pct": agent.config.pressure.max_pct,
-                "rate_pct_per_s": agent.config.pressure.rate_pct_per_s,
-            },
         }
         has_dew = "dew" in settings
         if has_dew:

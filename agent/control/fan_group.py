@@ -6,8 +6,8 @@ gives one speed for all fans; each drive gets it as its reference.
 
 If a fan is lost or has tripped, the other fans run faster immediately. The valve opens further,
 because the facility water becomes warmer. The fans run at full speed in two cases that last
-for `_FULL_SPEED_S`: the return or the facility water temperature is unknown, or the unit state
-is safe.
+for `_FULL_SPEED_S`: the return temperature is unknown, or that of the facility water, and the row
+does not show it (`CoolingControl.facility_c`); or the unit state is safe.
 Tripped drives are reset like pumps (`agent.control.actuator.reset_drives`).
 
 The drives get the output of the arbiter of the fans; a drive in local mode gets no writes. A fan
@@ -67,7 +67,8 @@ class FanGroup:
         """Advance by `dt` seconds and request the speed of the drives."""
         cooling, readings = self.cooling, self._readings
         reset_index = self._drive_reset.step(now, self._arbiter.locked)
-        self._are_inputs_unknown = readings.return_c is None or readings.fws_supply_c is None
+        facility_c = cooling.facility_c(readings)
+        self._are_inputs_unknown = readings.return_c is None or facility_c is None
         is_uncontrolled = self._are_inputs_unknown or self.agent.supervisor.state == "safe"
         self._no_control_s = self._no_control_s + dt if is_uncontrolled else 0.0
         self.at_full_speed = self._no_control_s >= _FULL_SPEED_S

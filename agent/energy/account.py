@@ -23,11 +23,16 @@ def scaled_ratio(top: int, bottom: int, scale: int = 1000) -> "int | None":
 
 
 class Account:
-    """The account of one interval: `used` by role (mWh, mL) since `start_us` (UTC, 0: unknown)."""
+    """The account of one interval: `used` by role (mWh, mL) since `start_us` (UTC, 0: unknown).
+
+    `gap_s`, of a whole month: time in which a meter that shows a rate was not read, so its energy
+    is not in `used`.
+    """
 
     def __init__(self, start_us: int = 0, used: "list[int] | None" = None) -> None:
         self.start_us = start_us
         self.used = [0] * len(ROLES) if used is None else used
+        self.gap_s = 0
 
     def begin(self, utc: int) -> None:
         """Set the start of the interval, if it is unknown."""
@@ -62,14 +67,18 @@ class Account:
         ]
 
     def encode(self) -> str:
-        """Return the account as one line of numbers."""
-        return " ".join([str(n) for n in [self.start_us] + self.used])
+        """Return the account as one line of numbers; a gap is the last of ten."""
+        gap = [self.gap_s] if self.gap_s else []
+        return " ".join([str(n) for n in [self.start_us] + self.used + gap])
 
 
 def decode(line: str) -> "Account | None":
     """Parse a line of `Account.encode`; return None for any other text."""
     words = line.split(" ")
-    if len(words) != 1 + len(ROLES) or "" in words or "".join(words).strip("0123456789"):
+    count = 1 + len(ROLES)
+    if not count <= len(words) <= count + 1 or "" in words or "".join(words).strip("0123456789"):
         return None
     numbers = [int(word) for word in words]
-    return Account(numbers[0], numbers[1:])
+    account = Account(numbers[0], numbers[1:count])
+    account.gap_s = sum(numbers[count:])
+    return account

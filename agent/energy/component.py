@@ -5,7 +5,8 @@ Does not control. Once per second the component reads each meter (`agent.energy.
 the energy to the accounts of the total, of the UTC day and of the UTC month. It keeps the accounts
 of the last twelve whole months. It writes the store every `save_s` seconds and at the change of the
 day. A power cut loses the integrated rates since the last write. It loses nothing of the counters,
-because the store also has their last readings.
+because the store also has their last readings. While a meter that shows a rate is not read, its
+energy is lost: a month has this time as its gap.
 
 The component adds no energy until the store has answered, or until `_STORE_TIMEOUT_US`.
 """
@@ -15,7 +16,7 @@ from agent.core.json_writer import JsonObject
 from agent.core.stored_record import StoredRecord
 from agent.energy import account as accounts
 from agent.energy.account import ROLES, Account
-from agent.energy.counter import MeterReader
+from agent.energy.counter import MAX_GAP_US, MeterReader
 from protocols.calendar import civil_from_utc
 from protocols.time_units import SECOND
 
@@ -73,6 +74,8 @@ class EnergyComponent(Component):
         self.day = Account()
         self.month = Account()
         self.months: list[Account] = []
+        self._rates = [meter.counter for meter in self.meters if not meter.counter.is_counter]
+        self._covered_utc = self._gap_s = 0
         self.saves = 0
         self.restore_result = ""
         self._date = (0, 0, 0)
@@ -116,6 +119,8 @@ class EnergyComponent(Component):
                 month = accounts.decode(rest)
                 if month is not None:
                     self.months.append(month)
+            elif keyword == "covered" and not rest.strip("0123456789 "):
+                self._covered_utc, self._gap_s = [int(word) for word in (rest + " 0 0").split()[:2]]
             elif keyword == "meter":
                 name, _, raw = rest.partition(" ")
                 self._restore_meter(name, raw)
@@ -133,6 +138,8 @@ class EnergyComponent(Component):
         lines.extend(
             ["meter %s %d" % (name, last) for name, last in last_values if last is not None]
         )
+        if self._rates:
+            lines.append("covered %d %d" % (self._covered_utc, self._gap_s))
         return "\n".join(lines + ["end"]).encode()
 
     def _save(self, now: int) -> None:
@@ -164,8 +171,22 @@ class EnergyComponent(Component):
             if used:
                 for entry in (self.total, self.day, self.month):
                     entry.used[meter.role] += used
+        if utc is not None and self._rates:
+            read_at = min([counter.last_read_at for counter in self._rates])
+            if read_at:
+                self._cover(utc - (now - read_at))
         if now >= self._save_at:
             self._save(now)
+
+    def _cover(self, utc: int) -> None:
+        """Note that all meters that show a rate were read at a time, UTC in µs. A long time since
+        the last such time is a gap: of a meter, or of the agent.
+        """
+        gap_us = utc - self._covered_utc
+        if self._covered_utc and gap_us > MAX_GAP_US:
+            self._gap_s += gap_us // SECOND
+        if gap_us > 0:
+            self._covered_utc = utc
 
     def _roll_intervals(self, utc: int, now: int) -> None:
         """Start a new day or month when the UTC date changes."""
@@ -177,6 +198,9 @@ class EnergyComponent(Component):
                 entry.begin(utc)
         elif date > self._date:
             if date[:2] != self._date[:2]:
+                if utc - self._covered_utc > MAX_GAP_US:
+                    self._cover(utc)  # the part of a gap that is in this month
+                self.month.gap_s, self._gap_s = self._gap_s, 0
                 self.months = (self.months + [self.month])[-MONTHS:]
                 self.month = Account(utc)
             self.day = Account(utc)

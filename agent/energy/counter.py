@@ -10,7 +10,7 @@ implausible step (more than `max_rate` permits in the time between the readings)
     backwards otherwise                                reset to 0: only the present reading counts
     forwards by too much                               jump (new meter): not counted
 Each of the three has a counter. A rate (W, L/min) is multiplied by the time since the last reading.
-A gap longer than `_MAX_GAP_US` counts nothing.
+A gap longer than `MAX_GAP_US` counts nothing.
 """
 
 from collections import namedtuple
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from drivers.device.device import Reading
     from drivers.device.profile import Point
 
-_MAX_GAP_US = 30 * SECOND
+MAX_GAP_US = 30 * SECOND
 _HOUR_US = 3600 * SECOND
 _MINUTE_US = 60 * SECOND
 _SLACK = 20_000_000
@@ -74,7 +74,7 @@ class MeterReader:
             elapsed_us = reading.read_at - previous_at
             return (
                 self._to_base_units(reading.raw * elapsed_us)
-                if previous_at and elapsed_us <= _MAX_GAP_US
+                if previous_at and elapsed_us <= MAX_GAP_US
                 else 0
             )
         last, self.last_raw = self.last_raw, reading.raw

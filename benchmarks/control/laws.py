@@ -86,13 +86,6 @@ def settings() -> dict[str, Any]:
             "rate_pct_per_s": RATE_PCT_PER_S,
             "lag_s": 4.0,
         },
-        "pumps": {
-            "mode": "dp",
-            "setpoint": 80.0,
-            "min_pct": 25.0,
-            "max_pct": 100.0,
-            "rate_pct_per_s": 5.0,
-        },
     }
 
 
@@ -103,7 +96,7 @@ def _error(readings: ControlReadings) -> float:
 def coldloop_model(start: float) -> Controller:
     """Make the law with the model, with the deadband of `agent.control.loop.supply_feedforward`."""
     cooling = CoolingControl(settings())
-    cooling.track(start, 70.0)
+    cooling.track_valve(start)
     command_pct, rising = start, True
 
     def step(readings: ControlReadings) -> float:
@@ -278,13 +271,16 @@ sys.path.insert(0, ".")
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from benchmarks.control_settings import SETTINGS
 cooling, readings = CoolingControl(SETTINGS), ControlReadings()
-cooling.track(45.0, 70.0)
+cooling.track_valve(45.0)
 readings.flow_lpm, readings.dp_kpa = 150.0, 80.0
 readings.valve_pct, readings.fws_supply_c = 45.0, 24.0
 def run(n):
     for i in range(n):
         readings.supply_c, readings.return_c = 32.0 + (i % 3) / 10, 38.0 + (i % 7) / 10
-        cooling.step(readings, i * 1000000, 1.0)
+        cooling.optimise(readings, i * 1000000)
+        cooling.ramp_setpoint(i * 1000000, 1.0)
+        cooling.step_valve(readings, 1.0)
+        cooling.step_fans(readings, 1.0)
 clock = getattr(time, "ticks_us", None) or (lambda: time.perf_counter_ns() // 1000)
 run(100)
 best = None

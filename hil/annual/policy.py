@@ -22,6 +22,7 @@ from agent.control.actuator.arbiter import Arbiter
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.pi import PiController
 from agent.control.law.plausibility import RowPlausibility
+from agent.control.law.pump_speed import PumpSpeedControl
 from agent.control.law.row.readings import RowReadings
 from agent.control.loop.pressure_loop import PressureLoop
 from agent.control.loop.supply_feedforward import SupplyLoopFf
@@ -38,12 +39,17 @@ from hil.plant.plant import Plant
 _MIN_C = 15.0
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
 _COARSE_SHARE = 0.3
+_TRIM_RANGE, _MAX_DP = 0.5, 1.35
+"""Range of the flow of the power cap, and its highest dP, over those of the design."""
 _SATURATED_PCT = 99.0
+_FULL_SPEED_S = 3.0
+"""As `agent.control.fan_group`: without the temperatures of the fan law the fans run fast."""
 
 
 class Policy:
     """The outputs, and the power cap that all policies have. `sensors`: its readings."""
 
+    _plant: Plant | None = None
     sensors = UnitSensors(
         humidity=2,
         outdoor=True,
@@ -63,7 +69,8 @@ class Policy:
         self._power_cap = PowerCap(site.it_kw, site.limits.case_max_c, site.limits.supply_max_c)
 
     def use_plant(self, plant: Plant) -> None:
-        """Take the plant for readings that are not in `ControlReadings`."""
+        """Take the plant for readings that are not in `ControlReadings`, and for its load."""
+        self._plant = plant
 
     def set_humidity(
         self, sensor: int, air_c: float | None, rh_pct: float | None, now: int
@@ -77,7 +84,10 @@ class Policy:
         if supply_c is None:
             supply_c = self.site.limits.supply_max_c
         is_saturated = min(self.valve_pct, self.fan_pct, self.pump_pct) >= _SATURATED_PCT
-        self.limit_kw = self._power_cap.step(case_c, supply_c, dt, is_saturated)
+        demand_kw = self.site.it_kw if self._plant is None else self._plant.load.demand_kw
+        self.limit_kw = self._power_cap.step(
+            case_c, supply_c, dt, is_saturated, demand_kw / self.site.it_kw
+        )
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
         """Update the outputs."""
@@ -101,11 +111,14 @@ class ColdloopPolicy(Policy):
         self.unit = unit or read_unit(None, site)
         self.sensors = self.unit.sensors
         self.cooling = CoolingControl(self.unit.settings)
-        self.cooling.track(self.valve_pct, self.pump_pct, self.fan_pct)
+        self.cooling.track_valve(self.valve_pct)
+        self.cooling.track_fans(self.fan_pct)
+        pumps = self.unit.pressure
+        self._pump_speed = PumpSpeedControl(pumps.min_pct, pumps.max_pct, pumps.rate_pct_per_s)
+        self._pump_speed.track(self.pump_pct)
         self._readings = ControlReadings()
         exchanger = self.cooling.exchanger
         self._raw, self._row = RowReadings(), RowPlausibility(exchanger, exchanger.design_lpm)
-        self._plant: Plant | None = None
         self._supply, self._valve = _InputSensor(), _OutputActuator(self.valve_pct)
         self._arbiter = Arbiter()
         sensor: Any = self._supply
@@ -116,6 +129,7 @@ class ColdloopPolicy(Policy):
         self.travel_budget = self._loop.travel_budget
         self._dp_kpa = self.unit.pressure.setpoint
         self._has_fans = "fans" in self.unit.settings
+        self._no_control_s = self._flow_trim = 0.0
 
     def set_humidity(
         self, sensor: int, air_c: float | None, rh_pct: float | None, now: int
@@ -139,17 +153,17 @@ class ColdloopPolicy(Policy):
         self.valve_pct = self._valve.pct
         self._step_pumps(readings, dt)
         if self._has_fans:
+            is_known = readings.return_c is not None and cooling.facility_c(readings) is not None
+            self._no_control_s = 0.0 if is_known else self._no_control_s + dt
             cooling.step_fans(readings, dt)
+            if self._no_control_s >= _FULL_SPEED_S:
+                cooling.track_fans(100.0)
             if cooling.fan_pct < 100.0 * boost:
                 cooling.track_fans(100.0 * boost)
             self.fan_pct = cooling.fan_pct
         else:
             self.fan_pct = 100.0
         self.setpoint_c = cooling.setpoint_c
-
-    def use_plant(self, plant: Plant) -> None:
-        """Read the return of the facility water from `plant`."""
-        self._plant = plant
 
     def _check_sensors(self, readings: ControlReadings, dt: float) -> None:
         """Check the readings of the row as the unit does; estimate those that are missing."""
@@ -168,17 +182,25 @@ class ColdloopPolicy(Policy):
     def _step_pumps(self, readings: ControlReadings, dt: float) -> None:
         """Ramp the dP set-point to that of the optimiser; hold it with the pumps."""
         cooling, config = self.cooling, self.unit.pressure
-        self._dp_kpa = cooling.ramp_dp(self._dp_kpa, config.setpoint, readings, dt)
+        if self._power_cap.boost < 1.0:
+            self._dp_kpa = cooling.ramp_dp(self._dp_kpa, config.setpoint, readings, dt)
+        self._trim_flow(config.setpoint)
         if readings.dp_kpa is not None and dt <= 1.0:
-            self.pump_pct = cooling.pump_speed.step(self._dp_kpa, readings.dp_kpa, dt)
+            self.pump_pct = self._pump_speed.step(self._dp_kpa, readings.dp_kpa, dt)
         elif readings.dp_kpa is not None:
             # the loop is faster than a coarse step: a part of the way by the affinity laws
             ratio = (self._dp_kpa / max(readings.dp_kpa, 1.0)) ** 0.5
             self.pump_pct += _COARSE_SHARE * (min(max(ratio, 0.8), 1.2) - 1.0) * self.pump_pct
-            cooling.pump_speed.track(self.pump_pct)
-        if self._power_cap.boost > 0.0:
-            self.pump_pct += (100.0 - config.min_pct) * self._power_cap.flow_trim
+            self._pump_speed.track(self.pump_pct)
         self.pump_pct = min(max(self.pump_pct, config.min_pct), config.max_pct)
+
+    def _trim_flow(self, design_kpa: float) -> None:
+        """Move the dP set-point as the power cap moves the flow, which follows the root of dP."""
+        trim = self._power_cap.flow_trim
+        if trim:
+            root = self._dp_kpa**0.5 + _TRIM_RANGE * design_kpa**0.5 * (trim - self._flow_trim)
+            self._dp_kpa = min(max(root, 0.0) ** 2, _MAX_DP * design_kpa)
+        self._flow_trim = trim
 
     def shut_valve(self) -> None:
         """Shut the valve after this step, with bumpless transfer."""

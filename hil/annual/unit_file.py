@@ -137,15 +137,13 @@ def compile_unit(raw: Any, name: str, path: Path | None = None) -> YearUnit:
     used = sorted({device["profile"] for device in raw["devices"]})
     profile_digests = {model: sha256(files[model].read_bytes()) for model in used}
     supply, pressure = config.supply, config.pressure
-    settings = _control_settings(section, supply, pressure)
+    settings = _control_settings(section, supply)
     return YearUnit(
         settings, supply, pressure, sensors, name, digest, profile_digests, config.supply_max_c
     )
 
 
-def _control_settings(
-    section: dict[str, Any], supply: LoopConfig, pressure: LoopConfig
-) -> dict[str, Any]:
+def _control_settings(section: dict[str, Any], supply: LoopConfig) -> dict[str, Any]:
     """Return the sections as `agent.control.component` gives them to its control code."""
     settings: dict[str, Any] = {
         "exchanger": section["exchanger"],
@@ -157,13 +155,6 @@ def _control_settings(
             "max_pct": supply.max_pct,
             "rate_pct_per_s": supply.rate_pct_per_s,
             "lag_s": section["lag_s"],
-        },
-        "pumps": {
-            "mode": "dp",
-            "setpoint": pressure.setpoint,
-            "min_pct": pressure.min_pct,
-            "max_pct": pressure.max_pct,
-            "rate_pct_per_s": pressure.rate_pct_per_s,
         },
     }
     if "dew" in section:

@@ -76,6 +76,20 @@ def test_figures_of_twelve_months() -> None:
     assert "ERF" in text
 
 
+def test_gaps_within_a_month_are_named(tmp_path: Path) -> None:
+    found = months()
+    found[3].gap_s = 9000
+    lines = ["ledger 1", *(account(utc_us(2026, 11, 28)).encode() for _ in range(3))]
+    lines += ["month " + month.encode() for month in found]
+    lines += ["covered 1 2", "end"]
+    path = tmp_path / "ledger.now"
+    path.write_text("\n".join(lines))
+    report = build_report(read_months(path), SECTION, EnergySite())
+    assert report["gaps_s"] == {"2026-02": 9000}
+    assert "2026-02 2.5 h" in "\n".join(render(report))
+    assert build_report(stored(), SECTION, EnergySite())["gaps_s"] == {}
+
+
 @pytest.mark.parametrize("facility", [False, True])
 def test_the_uncertainty_is_that_of_a_simulation(facility: bool) -> None:
     """Monte Carlo: each meter has a constant error within its class."""

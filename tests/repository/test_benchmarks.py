@@ -28,6 +28,7 @@ NAMES = (
     "bench.speed",
     "control.annual",
     "control.power_limits",
+    "control.years",
     "firmware.heap",
     "firmware.image",
     "gnss.clock",
@@ -316,6 +317,19 @@ def test_year() -> None:
     assert shares["optimum"] == 1.0
     assert 1.0 < shares["coldloop"] < shares["fixed:40"]
     assert record["fine_speed"] > 0
+
+
+@pytest.mark.soak
+def test_table_of_years_runs_each_year_once(tmp_path: Path) -> None:
+    options = ("control.years", "--out", str(tmp_path), "--hours", "3")
+    record = benchmark(*options, "--cases", "abu_dhabi,cape_town")
+    for year, bound in record["years"].values():
+        assert (year["policy"], bound["policy"]) == ("coldloop", "optimum")
+        assert year["hours"] == bound["hours"] == 3.0
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(files) == 4
+    assert benchmark(*options, "--cases", "cape_town")["years"]["cape_town"][0]["hours"] == 3.0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == files
 
 
 @pytest.mark.soak

@@ -5,12 +5,11 @@ Does not read sensors or write actuators; `agent.control.component` does. Does n
 connects the laws:
 
 - the valve controls the supply temperature (`agent.control.law.feedforward`);
-- the pumps control dP, flow or temperature difference (`agent.control.law.pump_speed`);
 - the fans move the valve to its mid-range position (`agent.control.law.fan`);
 - the dew point limits the set-point from below (`agent.control.law.dew_point`);
 - the optimiser moves the set-points (`agent.control.law.optimum.optimizer`).
 
-    readings.supply_c = …; cooling.step(readings, now, dt); … = cooling.valve_pct
+    cooling.optimise(readings, now); cooling.ramp_setpoint(now, dt); cooling.step_fans(readings, dt)
 
 An unknown reading is None. A law without a necessary reading keeps its output; the caller then
 controls without it (`agent.control.loop.supply_feedforward`).
@@ -18,7 +17,6 @@ controls without it (`agent.control.loop.supply_feedforward`).
 
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.feedforward import FeedforwardControl
-from agent.control.law.pump_speed import DELTA_T, DP, PumpSpeedControl
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -40,7 +38,6 @@ minutes. A faster rise would shut the valve, and open it again when they have fo
 slow only while the cases are `_RESERVE_K` below their limit.
 """
 _RESERVE_K = 1.0
-_SETPOINT_PCT_S = 1 / 5
 _FAN_PERIOD_S = 9.5
 """10 s less half a step of 1 s, so that rounding of a time does not change the step."""
 _RETRY_US, _GAP_US = 15 * SECOND, 330 * SECOND
@@ -85,18 +82,18 @@ class CoolingControl:
     """The control laws of one unit. `settings` has these sections:
 
     `exchanger` (see `Exchanger`), `supply` {setpoint_c, low_c, high_c, min_pct, max_pct,
-    rate_pct_per_s, lag_s}, `pumps` {mode, setpoint, min_pct, max_pct, rate_pct_per_s}. Optional
-    sections: `dew` (see `DewPointLimit`), `fans` {min_pct, max_pct, middle_pct, rate_pct_per_s,
-    wet_above_c}, `optimum` (see `SetpointOptimizer`; also `every_s`, `design_kw`).
+    rate_pct_per_s, lag_s}. Optional sections: `dew` (see `DewPointLimit`), `fans` {min_pct,
+    max_pct, middle_pct, rate_pct_per_s, wet_above_c}, `optimum` (see `SetpointOptimizer`; also
+    `every_s`, `design_kw`).
 
-    Outputs: `valve_pct`, `pump_pct`, `fan_pct`, `adiabatic_on` (water on the pads or in the tower).
+    Outputs: `valve_pct`, `fan_pct`, `adiabatic_on` (water on the pads or in the tower).
     The cooler wets its pads by its own thermostat at `wet_above_c`; the unit only follows it.
     `min_setpoint_c`: limit by the dew point. `setpoint_c`: the present set-point.
     """
 
     def __init__(self, settings: "dict[str, Any]") -> None:
         self.settings = settings
-        supply, pumps = settings["supply"], settings["pumps"]
+        supply = settings["supply"]
         self.exchanger = Exchanger(settings["exchanger"])
         self.feedforward = FeedforwardControl(
             self.exchanger,
@@ -105,18 +102,13 @@ class CoolingControl:
             supply["rate_pct_per_s"],
             supply["lag_s"],
         )
-        self.pump_speed = PumpSpeedControl(
-            pumps["min_pct"], pumps["max_pct"], pumps["rate_pct_per_s"]
-        )
-        self.pump_speed.set_mode(pumps["mode"])
         self.dew_limit: DewPointLimit | None = None
         self.target_c: float = supply["setpoint_c"]
-        self.pump_setpoint: float = pumps["setpoint"]
         self.setpoint_c = self.target_c
         self.min_setpoint_c: float | None = None
         self.uncertainty_k = self.low_flow_k = 0.0
         self.is_cold_wanted = False
-        self.valve_pct = self.pump_pct = self.fan_pct = 0.0
+        self.valve_pct = self.fan_pct = 0.0
         self.optimizer: SetpointOptimizer | None = None
         self.peak_load: PeakLoad | None = None
         self._dp_ramp: DpRamp | None = None
@@ -175,25 +167,10 @@ class CoolingControl:
         self.valve_pct = valve_pct
         self.feedforward.limit(valve_pct)
 
-    def track(self, valve_pct: float, pump_pct: float, fan_pct: float = 0.0) -> None:
-        """Continue from the present outputs, with bumpless transfer."""
-        self.track_valve(valve_pct)
-        self.pump_pct = pump_pct
-        self.pump_speed.track(pump_pct)
-        self.track_fans(fan_pct)
-
     def add_humidity(self, i: int, air_c: "float | None", rh_pct: "float | None", now: int) -> None:
         """Add a reading of humidity sensor `i`: °C and % RH; None: unknown."""
         if self.dew_limit is not None:
             self.dew_limit.add_reading(i, air_c, rh_pct, now)
-
-    def step(self, readings: ControlReadings, now: int, dt: float) -> None:
-        """Step all laws by `dt` seconds to `now`, monotonic microseconds."""
-        self.optimise(readings, now)
-        self.ramp_setpoint(now, dt)
-        self.step_valve(readings, dt)
-        self.step_pumps(readings, dt)
-        self.step_fans(readings, dt)
 
     def optimise(self, readings: ControlReadings, now: int) -> None:
         """Update `target_c` and `optimal_pump_pct` by the optimiser every `every_s` seconds."""
@@ -288,12 +265,8 @@ class CoolingControl:
 
     def step_valve(self, readings: ControlReadings, dt: float) -> None:
         """Step the valve law."""
-        supply_c, return_c, fws_supply_c = (
-            readings.supply_c,
-            readings.return_c,
-            readings.fws_supply_c,
-        )
-        flow_lpm = readings.flow_lpm
+        supply_c, return_c = readings.supply_c, readings.return_c
+        fws_supply_c, flow_lpm = readings.fws_supply_c, readings.flow_lpm
         if supply_c is None or return_c is None or fws_supply_c is None or flow_lpm is None:
             self.feedforward.track(self.valve_pct)
             return
@@ -303,25 +276,6 @@ class CoolingControl:
         self.valve_pct = self.feedforward.step(
             self.setpoint_c, supply_c, return_c, fws_supply_c, flow_lpm, position, dt
         )
-
-    def step_pumps(self, readings: ControlReadings, dt: float) -> None:
-        """Step the pump law."""
-        controller = self.pump_speed
-        target = self.optimal_pump_pct
-        if target is not None:
-            max_step = _SETPOINT_PCT_S * dt
-            difference = target - controller.output
-            self.pump_pct = controller.output + max(-max_step, min(difference, max_step))
-            controller.track(self.pump_pct)
-            return
-        measured = readings.dp_kpa if controller.mode == DP else readings.flow_lpm
-        if controller.mode == DELTA_T:
-            return_c, supply_c = readings.return_c, readings.supply_c
-            measured = None if return_c is None or supply_c is None else return_c - supply_c
-        if measured is None:
-            controller.track(self.pump_pct)
-            return
-        self.pump_pct = controller.step(self.pump_setpoint, measured, dt)
 
     def track_fans(self, fan_pct: float) -> None:
         """Continue from the present fan speed, with bumpless transfer."""
@@ -336,7 +290,7 @@ class CoolingControl:
         if fans is None or self._fan_elapsed_s < _FAN_PERIOD_S:
             return
         dt, self._fan_elapsed_s = self._fan_elapsed_s, 0.0
-        return_c, fws_supply_c = readings.return_c, readings.fws_supply_c
+        return_c, fws_supply_c = readings.return_c, self.facility_c(readings)
         if return_c is not None and fws_supply_c is not None:
             if readings.flow_lpm is None:
                 self._assume_flow(readings.pump_pct)
@@ -346,6 +300,18 @@ class CoolingControl:
             )
             self.fan_pct = fans.step(fws_supply_c - target_c, dt)
         self._follow_pads(readings)
+
+    def facility_c(self, readings: ControlReadings) -> "float | None":
+        """Return the temperature of the facility water, °C, or its estimate; None: unknown."""
+        supply_c, return_c, flow_lpm = readings.supply_c, readings.return_c, readings.flow_lpm
+        water_c, valve_pct = readings.fws_supply_c, readings.valve_pct
+        if water_c is not None or supply_c is None or return_c is None:
+            return water_c
+        rise_k = return_c - supply_c
+        if flow_lpm is None or valve_pct is None or valve_pct < 10.0 or rise_k < 1.0:
+            return None
+        self.exchanger.update_table(flow_lpm)
+        return return_c - rise_k / self.exchanger.effectiveness(valve_pct)
 
     def _assume_flow(self, pump_pct: "float | None") -> None:
         """Use the table of the exchanger at the flow of the data sheet: the valve law, which sets
@@ -411,11 +377,8 @@ class CoolingControl:
             return
         if readings.pump_w is not None and readings.pump_pct is not None:
             optimizer.adapt_pumps(readings.pump_w, readings.pump_pct)
-        heat_kw, fws_supply_c, valve_pct = (
-            self._heat_kw(readings),
-            readings.fws_supply_c,
-            readings.valve_pct,
-        )
+        heat_kw, valve_pct = self._heat_kw(readings), readings.valve_pct
+        fws_supply_c = readings.fws_supply_c
         steady = -_STEADY_K < supply_c - self.setpoint_c < _STEADY_K
         if (
             heat_kw is None

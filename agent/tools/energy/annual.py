@@ -4,6 +4,7 @@
 Does not need the agent: it reads the store of the account (`ledger.port`), which has the last
 twelve whole months. A month that is missing, began late or ended early is named, and the figures
 are interim. A month ended early if the next account began late: the agent did not run at its end.
+The gaps within a month are named, too: the time in which a meter that shows a rate was not read.
 """
 
 import argparse
@@ -103,6 +104,7 @@ def build_report(stored: StoredMonths, section: dict[str, Any], site: EnergySite
         "interval": "12 months" if len(reported) == MONTHS else "interim",
         "months": [name for name, _ in reported],
         "missing": [name for name in wanted if name not in complete_months],
+        "gaps_s": {name: account.gap_s for name, account in reported if account.gap_s},
         "grid": None if site.grid is None else site.grid.source,
         "without_class": sorted({name for _, name in meters} - set(site.classes)),
         "figures": [asdict(figure) for figure in sheet.figures(reported)] if reported else [],
@@ -145,6 +147,11 @@ def render(report: dict[str, Any]) -> list[str]:
     ]
     if report["missing"]:
         lines.append(f"missing months: {', '.join(report['missing'])}; the figures are interim")
+    gaps = [f"{name} {seconds / 3600:.1f} h" for name, seconds in report["gaps_s"].items()]
+    if gaps:
+        lines.append(
+            f"a meter that shows a rate was not read, so energy is missing: {', '.join(gaps)}"
+        )
     lines += [_line(EnergyFigure(**figure)) for figure in report["figures"]]
     if report["grid"]:
         lines.append(f"CO2 factor: {report['grid']}")

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from agent.config.load import load
-from agent.control.law.cooling import ControlReadings, CoolingControl
+from agent.control.law.cooling import ControlReadings
 from agent.control.schema import COOLING, check_effect
 from agent.core.errors import ConfigError
 from tests.portable.agent.control.test_component import make_models, make_rig
 from tests.portable.support.agent_rig import config
 from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM
+from tests.portable.support.whole_cooling import WholeCooling
 
 SECOND = 1_000_000
 BASE: dict[str, Any] = {
@@ -70,7 +71,7 @@ def outputs(section: dict[str, Any]) -> list[float]:
     for key in ("exchanger", "dew", "fans", "optimum"):
         if key in section:
             sections[key] = section[key]
-    cooling, readings, found = CoolingControl(sections), ControlReadings(), []
+    cooling, readings, found = WholeCooling(sections), ControlReadings(), []
     cooling.track(40.0, 70.0, 30.0)
     for i in range(600):
         slow = i / 600

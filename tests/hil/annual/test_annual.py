@@ -146,18 +146,25 @@ def test_loop_energy_share_is_independent_of_size() -> None:
     )
 
 
-@pytest.mark.parametrize("faults", words.FAULTS)
-def test_supply_stays_above_dew_point_with_sensor_faults(faults: str) -> None:
-    """The most humid days, with a set-point that is too low: only the dew-point limit holds the
-    supply.
+@pytest.mark.parametrize(
+    ("faults", "distance_k"), [("none", 1.0), ("dead", 2.0), ("both-dead", 0.2)]
+)
+def test_dew_point_limit_holds_the_supply_with_sensor_faults(
+    faults: str, distance_k: float
+) -> None:
+    """The most humid hours, a low load and a set-point that is too low: only the limit holds.
+
+    Distance to 2 K above the dew point: the allowance of 1 K above the higher sensor, twice that
+    with one sensor, and the fallback of 33 degC without any.
     """
     site = make_site()
     annual_run = AnnualRun(site, make_policy("track:22", site), faults)
     annual_run.sensors._dead_from_s = 0
+    annual_run.plant.set_load(150.0)
     humid = max(range(8760 - 24), key=lambda h: site.weather.hours[h].dew_c)
-    account = annual_run.run(5, humid - 3)
+    account = annual_run.run(1, humid)
     assert account.below_margin_s == 0.0
-    assert account.min_margin_k < 8.0  # the dew-point limit acts, not the set-point
+    assert account.min_margin_k == pytest.approx(distance_k, abs=0.25)
 
 
 def test_no_load_is_capped_before_actuators_saturate() -> None:
@@ -171,7 +178,7 @@ def test_no_load_is_capped_before_actuators_saturate() -> None:
     assert shed.flow_trim > 0.0
     assert limit is not None
     assert limit < 1000.0
-    for _ in range(2000):
+    for _ in range(3000):
         limit = shed.step(70.0, 40.0, 1.0)
     assert limit is None
     assert shed.boost == 0.0
@@ -190,12 +197,41 @@ def test_power_cap_acts_on_a_case_that_rises_fast_and_without_a_reserve() -> Non
     cap = PowerCap(1000.0, 75.0, 45.0)
     assert cap.step(74.0, 40.0, 1.0) is None
     assert cap.step(74.4, 40.0, 1.0) is None  # 74.8 expected
-    fast_kw = cap.step(74.9, 40.0, 1.0)  # 75.4 expected
-    assert fast_kw == pytest.approx(1000.0 * (1.0 - 0.6 * 0.4))
+    fast_kw = cap.step(74.9, 40.0, 1.0)  # 75.4 expected, 0.1 K before the limit
+    assert fast_kw == pytest.approx(1000.0 * (1.0 - 0.6 * 0.5))
     assert cap.step(90.0, 40.0, 1.0) == pytest.approx(100.0)
     slow, saturated = PowerCap(1000.0, 75.0, 45.0), PowerCap(1000.0, 75.0, 45.0)
-    assert [slow.step(74.95, 40.0, 1.0) for _ in range(20)][-1] is None
-    assert saturated.step(74.95, 40.0, 1.0, is_saturated=True) == pytest.approx(998.8, abs=0.3)
+    assert [slow.step(74.89, 40.0, 1.0) for _ in range(20)][-1] is None
+    assert saturated.step(74.89, 40.0, 1.0, is_saturated=True) == pytest.approx(999.4, abs=0.1)
+
+
+def test_power_cap_stays_in_a_short_pause_of_the_load_and_ends_in_a_long_one() -> None:
+    """Half the load for a minute: the case is cold, but the cooler can take no more than before."""
+
+    def settled() -> PowerCap:
+        cap = PowerCap(1000.0, 75.0, 45.0)
+        for _ in range(100):
+            cap.step(75.4, 44.0, 1.0, is_saturated=True)
+        return cap
+
+    for pause_s, stays in ((60, True), (3600, False)):
+        cap = settled()
+        before = (cap.step(74.9, 44.0, 1.0), cap.flow_trim)
+        for _ in range(pause_s):
+            cap.step(60.0, 40.0, 1.0, demand_fraction=0.3)
+        after = (cap.step(60.0, 40.0, 1.0, demand_fraction=0.3), cap.flow_trim)
+        assert before[0] is not None
+        assert 800.0 < before[0] < 900.0
+        assert (after[0] is not None and after[0] < 1.01 * before[0]) is stays
+        assert (after[1] == pytest.approx(before[1], abs=1e-3)) is stays
+
+
+def test_cases_are_within_the_limit_after_a_checkpoint_in_a_hot_hour() -> None:
+    """Without the anti-windup of the cap cases were 75.4 degC (summer, dry, load `training`)."""
+    site = AnnualSite(load_weather("dubai"), "dry", load=YearLoad("training"))
+    account = AnnualRun(site, make_policy("coldloop", site)).run(1, 6086)
+    assert account.not_served_j > 0.0
+    assert account.max_case_c <= 75.0
 
 
 def test_search_finds_minimum_load_reduction() -> None:

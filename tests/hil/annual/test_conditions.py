@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hil.annual.bound.optimum import sum_optimum
+from hil.annual.bound.steady_search import SteadySearch
 from hil.annual.load_profile import YearLoad
 from hil.annual.policy import make_policy
 from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite
+from hil.annual.unit_file import CASE_MARGIN_K, compile_unit, write_unit
 from hil.annual.words import BOUNDS, SILENT
 from hil.plant.air.weather import load_weather
 
@@ -29,7 +33,7 @@ def test_the_valve_rests_and_cases_stay_cool_without_a_sensor_of_the_row(silent:
     record = annual_run.run(4, SUMMER + 2).record("coldloop", 0.0)
     travel_pct = annual_run.plant.valve.travel_pct - travel_pct
     assert travel_pct < 3000.0 * 5 / 168
-    assert record["worst_case_c"] <= 75.1
+    assert record["worst_case_c"] <= 75.0
 
 
 def test_each_condition_of_the_unit_makes_the_bound_dearer() -> None:
@@ -38,6 +42,22 @@ def test_each_condition_of_the_unit_makes_the_bound_dearer() -> None:
     assert costs[0] < costs[1] < costs[2]
     account = AnnualRun(site, make_policy("coldloop", site)).run(24, SUMMER)
     assert costs[2] < account.cost_j < 1.01 * costs[2]
+
+
+def test_the_bound_chooses_the_pads_and_the_controller_follows_their_thermostat() -> None:
+    """So no threshold of the thermostat makes the ratio of controller and bound better."""
+    site = make_site()
+    hours = [site.weather.at(n + 0.5) for n in range(SUMMER - 3 * 24, SUMMER, 4)]
+    chosen = []
+    for threshold_c in (20.0, 40.0):
+        search = SteadySearch(replace(site, wet_above_c=threshold_c))
+        points = [search.find_optimum(hour) for hour in hours]
+        for hour, free in zip(hours, points, strict=True):
+            other = search.find_optimum(hour, is_wet=not free.wet)
+            assert other.load_fraction < 1.0 or free.cost_w <= other.cost_w
+        chosen.append([(point.wet, point.cost_w) for point in points])
+    assert chosen[0] == chosen[1]
+    assert {wet for wet, _ in chosen[0]} == {False, True}
 
 
 def test_the_bound_has_the_load_of_each_minute() -> None:
@@ -56,6 +76,24 @@ def test_a_step_of_the_load_leaves_the_cases_cool(before: float, after: float) -
     object.__setattr__(site.load, "_levels", [before, after])
     account = AnnualRun(site, make_policy("coldloop", site)).run(3, SUMMER)
     assert account.max_case_c < 75.0
+    assert account.not_served_j < 0.3e6  # 1 s of the power cap, which acts from 74.9 degC
+
+
+def test_a_step_leaves_the_cases_cool_without_a_meter_of_the_load() -> None:
+    """Two steps, as at the start of a job in a checkpoint: within the limit of the optimiser.
+
+    With the reserve of a unit that has a meter they were 0.2 K above it.
+    """
+    site = make_site("steps")
+    seconds = 3600 * (SUMMER + 2)
+    object.__setattr__(site.load, "_starts", [0, seconds, seconds + 60])
+    object.__setattr__(site.load, "_levels", [0.3, 0.5, 1.0])
+    raw = write_unit(site)
+    for meter in ("it_meter", "pump_meter"):
+        del raw["cooling"]["optimum"][meter]
+    policy = make_policy("coldloop", site, compile_unit(raw, "no meters"))
+    account = AnnualRun(site, policy).run(3, SUMMER)
+    assert account.max_case_c < site.limits.case_max_c - CASE_MARGIN_K
     assert account.not_served_j == 0.0
 
 

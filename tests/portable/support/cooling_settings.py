@@ -27,6 +27,8 @@ OPTIMUM = {
     "every_s": 600,
     "design_kw": 100.0,
 }
+METERED = dict(OPTIMUM, it_meter="meter")
+"""The same in a unit with a meter of the load."""
 
 
 def settings(**more):

@@ -55,6 +55,7 @@ _VALVE_NEIGHBOURS = ((0, 1), (0, -1), (1, 1), (-1, -1))
 _STEP_REACH_PCT, _STEP_LEAKAGE = 10.0, 101 / 100
 """Pump speed that drives of 2 % a second gain before the cases follow a step of the load; the
 design load with the leakage of warm chips. From 10 % no step exceeds the limit, from 15 % one does.
+Without a meter of the load the heat shows the step when the cases are hot, so the pumps gain none.
 """
 _INFEASIBLE_W = 1e30
 _PENALTY_W = 1e7
@@ -96,7 +97,7 @@ class SetpointOptimizer:
     facility pump at the design flow), `cooler_ua_kw_k` with `cooler_air_kw_k` (UA and heat capacity
     rate of the air at full speed; they replace `cooler_kw_k` and `cooler_ntu`), `middle_min_pct`
     and `middle_max_pct` (range of the mid-range position; without them it is constant),
-    `water_w_k` (price of the water as power).
+    `water_w_k` (price of the water as power), `it_meter` (name of a meter of the load).
     """
 
     def __init__(self, model: "dict[str, Any]", exchanger: "Exchanger", design_kw: float) -> None:
@@ -211,8 +212,9 @@ class SetpointOptimizer:
         table = self._step_table
         if not table:
             low = self.model["pump_min_pct"]
+            reach_pct = _STEP_REACH_PCT if "it_meter" in self.model else 0.0
             for i in range(_SPEEDS):
-                pct = low + i * (100.0 - low) / (_SPEEDS - 1) + _STEP_REACH_PCT
+                pct = low + i * (100.0 - low) / (_SPEEDS - 1) + reach_pct
                 flow = self.flow_lpm(pct if pct < 100.0 else 100.0)
                 case_k = self._case_k(flow, _STEP_LEAKAGE * 1000.0 * self.design_kw)
                 table.append(self.model["case_max_c"] - case_k)

@@ -87,6 +87,14 @@ def test_missing_inputs_give_full_speed_and_a_slow_return():
     assert 8000 < rig.references()[0] <= 10_000, rig.references()
 
 
+def test_without_its_sensor_the_row_shows_the_facility_water():
+    rig = start_rig()
+    rig.set(VALVE, COLD, 15000)  # out of range; the position is known
+    rig.run(15)
+    eq("fans_blind" in rig.alarm_codes(), False)
+    assert max(rig.references()) < 10_000, rig.references()
+
+
 def test_one_missing_reading_changes_nothing():
     rig = start_rig()
     rig.set(CDU, RETURN, 9999)  # out of range for two cycles

@@ -123,6 +123,8 @@ def test_ratios_are_rounded():
 def test_account_encodes_and_decodes():
     made = make_account(it=123, water=7)
     eq(decode(made.encode()).used, made.used)
+    made.gap_s = 60
+    eq((decode(made.encode()).used, decode(made.encode()).gap_s), (made.used, 60))
     for bad in ("", "1 2 3", made.encode() + " 1", made.encode().replace("123", "-1"), "x" * 9):
         eq(decode(bad), None)
 
@@ -197,6 +199,40 @@ def test_counts_are_stored_and_restored():
     eq(len(values), len(again.component.POINTS))
     shown = json.loads(again.state.split(b"\0", 1)[1])["ledger"]
     eq((shown["category"], shown["intervals"][0]["interval"]), (1, "interim"))
+
+
+def start_with_utc(kept, utc):
+    rig = EnergyRig(kept)
+    begun = rig.now
+    rig.agent.clock.utc = lambda now: utc + now - begun
+    return rig
+
+
+def test_time_without_a_meter_that_shows_a_rate_is_a_gap():
+    """Of the meter, over midnight, and of the agent between two runs."""
+    midnight = 1_798_761_600 * SECOND  # 2027-01-01T00:00:00Z
+    rig = start_with_utc(None, midnight - 60 * SECOND)
+    part = rig.component
+    rig.run(5)
+    rig.devices.silent.add(CDU)
+    rig.run(100)
+    rig.devices.silent.discard(CDU)
+    rig.run(30)
+    rig.run(15)
+    gaps_s = [old.gap_s for old in part.months]
+    eq(len(gaps_s), 1)
+    assert 50 <= gaps_s[0] <= 58, gaps_s
+    gap_s = part._gap_s
+    assert 40 <= gap_s <= 75, gap_s
+    again = start_with_utc(rig.kept, midnight + 2 * HOUR)
+    again.run(10)
+    part = again.component
+    eq([old.gap_s for old in part.months], gaps_s)
+    assert 7000 <= part._gap_s - gap_s <= 7200, part._gap_s
+    again.run(60)
+    assert part._gap_s - gap_s <= 7200, part._gap_s
+    part.meters = part._rates = []
+    assert b"covered" not in part._encode()
 
 
 def test_damaged_record_is_ignored():

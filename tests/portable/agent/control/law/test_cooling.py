@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pumps, fans, optimiser, and all laws as one object."""
 
-from agent.control.law.cooling import ControlReadings, CoolingControl
+from agent.control.law.cooling import ControlReadings
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.fan import FanControl
 from agent.control.law.optimum.dp_ramp import DpRamp
@@ -10,7 +10,9 @@ from agent.control.law.optimum.peak_load import PeakLoad
 from agent.control.law.pump_speed import DELTA_T, DP, FLOW, PumpSpeedControl
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq, near
-from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM, settings
+from tests.portable.support.cooling_settings import EXCHANGER, settings
+from tests.portable.support.cooling_settings import METERED as OPTIMUM
+from tests.portable.support.whole_cooling import WholeCooling
 
 DEW = {"sensors": 2, "margin_k": 2.0, "allowance_k": 1.0, "fallback_c": 32.0}
 FANS = {
@@ -70,8 +72,41 @@ def test_fans_follow_fws_temperature_and_feedforward():
     assert fans.step(0.0, 10.0) <= 100.0
 
 
-def make_optimizer(**changed):
-    return SetpointOptimizer(dict(OPTIMUM, **changed), Exchanger(EXCHANGER), 100.0)
+def test_the_row_shows_the_facility_water_to_the_fans():
+    """Without its sensor the fans find the same speed; with no heat or a shut valve they stand."""
+    speeds = []
+    for change in ({}, {"fws_supply_c": None}):
+        cooling = WholeCooling(settings(fans=FANS))
+        cooling.track(45.0, 70.0, 50.0)
+        readings = make_readings(valve_pct=45.0, **change)
+        exchanger = cooling.exchanger
+        exchanger.update_table(readings.flow_lpm)
+        rise_k = readings.return_c - readings.supply_c
+        water_c = readings.return_c - rise_k / exchanger.effectiveness(45.0)
+        if not change:
+            readings.fws_supply_c = water_c
+        near(cooling.facility_c(readings), water_c, 1e-9)
+        for _ in range(60):
+            cooling.step_fans(readings, 1.0)
+        speeds.append(cooling.fan_pct)
+    near(speeds[0], speeds[1], 1e-9)
+    assert speeds[0] != 50.0
+    cooling.track_fans(50.0)
+    for name, value in (("valve_pct", 5.0), ("valve_pct", None), ("return_c", 32.5)):
+        readings = make_readings(fws_supply_c=None)
+        setattr(readings, name, value)
+        eq(cooling.facility_c(readings), None)
+        for _ in range(30):
+            cooling.step_fans(readings, 1.0)
+    eq(cooling.fan_pct, 50.0)
+
+
+def make_optimizer(lacks=(), **changed):
+    """Return the optimiser of a row of 100 kW with other settings, and without those in `lacks`."""
+    model = dict(OPTIMUM, **changed)
+    for name in lacks:
+        del model[name]
+    return SetpointOptimizer(model, Exchanger(EXCHANGER), 100.0)
 
 
 def cheapest_w(fine, load_kw, air_c, positions):
@@ -195,7 +230,7 @@ def make_readings(**known):
 
 
 def test_dew_point_raises_setpoint_up_to_the_high_limit():
-    cooling = CoolingControl(settings(dew=DEW))
+    cooling = WholeCooling(settings(dew=DEW))
     cooling.track(45.0, 70.0)
     for i in (0, 1):
         cooling.add_humidity(i, 36.0, 80.0, 0)
@@ -206,7 +241,7 @@ def test_dew_point_raises_setpoint_up_to_the_high_limit():
     eq(cooling.setpoint_c, cooling.min_setpoint_c)
     capped = settings(dew=DEW)
     capped["supply"]["high_c"] = 33.0
-    cooling = CoolingControl(capped)
+    cooling = WholeCooling(capped)
     for i in (0, 1):
         cooling.add_humidity(i, 36.0, 80.0, 0)
     for second in range(300):
@@ -216,7 +251,7 @@ def test_dew_point_raises_setpoint_up_to_the_high_limit():
 
 def ramp_cold(dew_c, seconds, target_c=32.0):
     """Return the laws after `seconds` in which a cold supply is wanted; `dew_c` None: unknown."""
-    cooling = CoolingControl(settings() if dew_c is None else settings(dew=DEW))
+    cooling = WholeCooling(settings() if dew_c is None else settings(dew=DEW))
     cooling.set_target(target_c)
     cooling.want_cold(True)
     for second in range(seconds):
@@ -246,7 +281,7 @@ def test_a_cold_supply_needs_a_known_dew_point_and_never_warms():
 
 
 def test_missing_reading_holds_the_output():
-    cooling = CoolingControl(settings())
+    cooling = WholeCooling(settings())
     cooling.track(45.0, 70.0)
     cooling.step(make_readings(supply_c=None, dp_kpa=None), 0, 1.0)
     eq((cooling.valve_pct, cooling.pump_pct), (45.0, 70.0))
@@ -255,7 +290,7 @@ def test_missing_reading_holds_the_output():
 
 
 def test_optimiser_ramps_setpoints_and_is_optional():
-    cooling = CoolingControl(settings(dew=DEW, fans=FANS, optimum=OPTIMUM))
+    cooling = WholeCooling(settings(dew=DEW, fans=FANS, optimum=OPTIMUM))
     cooling.track(45.0, 70.0, 50.0)
     for i in (0, 1):
         cooling.add_humidity(i, 30.0, 40.0, 0)
@@ -283,7 +318,7 @@ def test_pads_are_seen_by_their_effect_and_their_water_has_a_price():
     eq(priced.find_optimum(80.0, 26.0, 20.0, 45.0).fan_pct, dry.fan_pct)
     priced.set_pads(8.0)
     assert priced.find_optimum(80.0, 26.0, 20.0, 45.0).fan_pct < dry.fan_pct
-    cooling = CoolingControl(settings(fans=FANS))
+    cooling = WholeCooling(settings(fans=FANS))
     for inlet_c, is_on in ((22.0, True), (31.9, False), (None, True)):
         readings = make_readings(air_c=32.0)
         readings.adiabatic_air_c = inlet_c
@@ -294,7 +329,7 @@ def test_pads_are_seen_by_their_effect_and_their_water_has_a_price():
 def test_a_lost_sensor_behind_the_pads_does_not_move_the_optimum():
     """The pads cool as before; the outdoor air would be 12 K too warm."""
     fans = dict(FANS, wet_above_c=30.0)
-    cooling = CoolingControl(settings(fans=fans, optimum=dict(OPTIMUM, case_max_c=66.0)))
+    cooling = WholeCooling(settings(fans=fans, optimum=dict(OPTIMUM, case_max_c=66.0)))
     readings = make_readings(air_c=38.0, load_kw=80.0)
     readings.adiabatic_air_c = 26.0
     targets = []
@@ -309,7 +344,7 @@ def test_a_lost_sensor_behind_the_pads_does_not_move_the_optimum():
 def test_the_heat_shows_the_cooling_by_pads_without_a_sensor():
     """A unit without a sensor behind the pads learns in which air its cooler works."""
     fans = dict(FANS, wet_above_c=30.0)
-    cooling = CoolingControl(settings(fans=fans, optimum=dict(OPTIMUM, case_max_c=66.0)))
+    cooling = WholeCooling(settings(fans=fans, optimum=dict(OPTIMUM, case_max_c=66.0)))
     search, pads = cooling.optimizer, cooling.pads
     pads.is_wet = True
     readings = make_readings(air_c=38.0, load_kw=80.0)
@@ -333,7 +368,7 @@ def test_the_heat_shows_the_cooling_by_pads_without_a_sensor():
 
 def test_the_optimum_is_for_the_peak_of_a_varying_load():
     """A run at a moment of little load would be too warm for the next minute."""
-    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    cooling = WholeCooling(settings(fans=FANS, optimum=OPTIMUM))
     used = []
     for minute in range(200):
         load_kw = 80.0 if minute % 7 == 3 else 60.0
@@ -365,7 +400,7 @@ def test_a_load_that_exceeds_its_peaks_gets_a_reserve_that_fades():
 
 
 def test_a_rise_that_the_optimiser_wants_is_slow():
-    cooling = CoolingControl(settings())
+    cooling = WholeCooling(settings())
     cooling.set_target(cooling.setpoint_c + 3.0)
     start_c = cooling.setpoint_c
     cooling.ramp_setpoint(SECOND, 1.0)
@@ -379,7 +414,7 @@ def test_a_rise_that_the_optimiser_wants_is_slow():
 
 
 def test_a_fall_that_the_optimiser_wants_is_slow_while_the_cases_have_a_reserve():
-    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    cooling = WholeCooling(settings(fans=FANS, optimum=OPTIMUM))
     best = cooling.optimizer.find_optimum(40.0, 28.0, 20.0, 45.0)
     limit_c = OPTIMUM["case_max_c"]
     cooling.optimal_pump_pct = best.pump_pct
@@ -391,12 +426,12 @@ def test_a_fall_that_the_optimiser_wants_is_slow_while_the_cases_have_a_reserve(
 
 
 def test_dp_of_the_optimum_has_limits():
-    cooling = CoolingControl(settings(fans=FANS, optimum=dict(OPTIMUM, dp_min_kpa=20.0)))
+    cooling = WholeCooling(settings(fans=FANS, optimum=dict(OPTIMUM, dp_min_kpa=20.0)))
     eq(cooling.optimal_dp_kpa(80.0), 80.0)  # no speed yet
     cooling.optimal_pump_pct = 100.0
     eq(cooling.optimal_dp_kpa(80.0), 80.0)
     wider = dict(OPTIMUM, dp_min_kpa=20.0, dp_max_kpa=100.0)
-    high = CoolingControl(settings(fans=FANS, optimum=wider))
+    high = WholeCooling(settings(fans=FANS, optimum=wider))
     high.optimal_pump_pct = 100.0
     assert 80.0 < high.optimal_dp_kpa(80.0) <= 100.0
     cooling.optimal_pump_pct = 10.0
@@ -435,6 +470,18 @@ def test_at_part_load_the_supply_leaves_a_reserve_for_a_step_to_the_design_load(
         assert best.supply_c > 40.0, best.supply_c  # in warm air there is no larger reserve
 
 
+def test_without_a_meter_the_reserve_for_a_step_has_no_help_of_the_pumps():
+    """The heat shows a step when the cases are hot."""
+    metered = make_optimizer(pump_min_pct=68.0)
+    metered_c = metered.find_optimum(70.0, 35.0, 20.0, 48.0).supply_c
+    for load_kw in (30.0, 70.0, 95.0):
+        optimizer = make_optimizer(("it_meter",), pump_min_pct=68.0)
+        best = optimizer.find_optimum(load_kw, 35.0, 20.0, 48.0)
+        flow = optimizer.flow_lpm(best.pump_pct)
+        assert optimizer.case_excess_k(best.supply_c, 100.0, flow) < 0.0, load_kw
+        assert metered_c - 3.5 < best.supply_c < metered_c - 0.5, (best.supply_c, metered_c)
+
+
 def test_a_supply_at_which_the_cases_are_too_warm_is_no_target():
     """The model can be wrong: the actuators stay at their limits, and the supply can be colder."""
     optimizer = make_optimizer()
@@ -446,7 +493,7 @@ def test_a_supply_at_which_the_cases_are_too_warm_is_no_target():
 
 
 def test_adiabatic_cooling_starts_above_its_temperature():
-    cooling = CoolingControl(settings(fans=FANS))
+    cooling = WholeCooling(settings(fans=FANS))
     cooling.track(45.0, 70.0, 50.0)
     seen = []
     for air in (29.0, 31.0, 29.5, 28.0):
@@ -458,7 +505,7 @@ def test_adiabatic_cooling_starts_above_its_temperature():
 
 def test_heat_stands_in_for_a_meter_as_a_mean():
     """A short error of the flow moves the mean little; a lost flow ends the mean."""
-    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    cooling = WholeCooling(settings(fans=FANS, optimum=OPTIMUM))
     readings = make_readings(air_c=28.0, load_kw=None)
     for second in range(600):
         cooling.optimise(readings, second * SECOND)
@@ -475,7 +522,7 @@ def test_heat_stands_in_for_a_meter_as_a_mean():
 
 def test_peaks_of_the_heat_count_without_a_meter():
     """A load that jumps each minute must not be used as its mean."""
-    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    cooling = WholeCooling(settings(fans=FANS, optimum=OPTIMUM))
     readings = make_readings(air_c=28.0, load_kw=None)
     flow_lpm, heat_kw, used = readings.flow_lpm, cooling._heat_kw(readings), []
     for second in range(3600):
@@ -486,16 +533,16 @@ def test_peaks_of_the_heat_count_without_a_meter():
 
 
 def test_a_meter_that_shows_less_than_the_heat_does_not_count():
-    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    cooling = WholeCooling(settings(fans=FANS, optimum=OPTIMUM))
     heat_kw = cooling._heat_kw(make_readings(air_c=28.0))
     for part, used in ((0.85, 1.01), (0.0, 1.01), (0.97, 0.97), (1.15, 1.15)):
-        cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+        cooling = WholeCooling(settings(fans=FANS, optimum=OPTIMUM))
         cooling.optimise(make_readings(air_c=28.0, load_kw=part * heat_kw), SECOND)
         near(cooling.peak_load.used_kw, used * heat_kw, 1e-6)
 
 
 def test_a_gap_of_the_meter_is_no_step_of_the_load():
-    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    cooling = WholeCooling(settings(fans=FANS, optimum=OPTIMUM))
     readings = make_readings(air_c=28.0)
     measured_kw = 0.97 * cooling._heat_kw(readings)
     readings.load_kw = measured_kw

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """First values and exact limits of the control laws: what a changed line would move."""
 
-from agent.control.law.cooling import ControlReadings, CoolingControl
+from agent.control.law.cooling import ControlReadings
 from agent.control.law.dew_point import DewPointLimit
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.fan import WetPads
@@ -16,7 +16,9 @@ from agent.control.law.sensor_check import SensorValidator
 from protocols.time_units import SECOND
 from tests.portable.agent.control.law.row.row_rig import run, steady_row, suspects
 from tests.portable.support.check import eq, near
-from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM, settings
+from tests.portable.support.cooling_settings import EXCHANGER, settings
+from tests.portable.support.cooling_settings import METERED as OPTIMUM
+from tests.portable.support.whole_cooling import WholeCooling
 
 DEW = {"sensors": 2, "margin_k": 2.0, "allowance_k": 1.0, "fallback_c": 32.0}
 FANS = {"min_pct": 10.0, "max_pct": 100.0, "middle_pct": 70.0, "rate_pct_per_s": 1.0}
@@ -205,7 +207,7 @@ def test_the_real_flow_is_used_after_a_change_of_one_percent():
 
 
 def test_fans_have_a_target_also_at_a_small_effectiveness():
-    control = CoolingControl(settings(fans=dict(FANS)))
+    control = WholeCooling(settings(fans=dict(FANS)))
     control.track(50.0, 70.0, 40.0)
     control._valve_target_pct = 0.0  # effectiveness 0
     readings = ControlReadings()
@@ -294,7 +296,7 @@ def test_the_mid_range_position_moves_by_at_least_2_percent():
         (68.0, 68.0),
         (0.0, 70.0),
     ):
-        control = CoolingControl(settings(fans=dict(FANS), optimum=dict(OPTIMUM)))
+        control = WholeCooling(settings(fans=dict(FANS), optimum=dict(OPTIMUM)))
         control.optimizer = FixedOptimum(valve_pct)
         readings = ControlReadings()
         readings.air_c, readings.load_kw = 20.0, 50.0
@@ -305,7 +307,7 @@ def test_the_mid_range_position_moves_by_at_least_2_percent():
 
 def test_wet_pads_need_both_air_temperatures():
     for air_c, pads_k in ((30.0, 8.0), (None, 4.0)):
-        control = CoolingControl(settings(fans=dict(FANS), optimum=dict(OPTIMUM)))
+        control = WholeCooling(settings(fans=dict(FANS), optimum=dict(OPTIMUM)))
         control.optimizer = FixedOptimum(70.0)
         control.pads.is_wet = True
         readings = ControlReadings()

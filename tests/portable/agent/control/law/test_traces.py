@@ -10,7 +10,7 @@ intended change of a law, write the new records from the root of the repository:
 A record has ten sums of the outputs, with weights, so that changes do not cancel.
 """
 
-from agent.control.law.cooling import ControlReadings, CoolingControl
+from agent.control.law.cooling import ControlReadings
 from agent.control.law.dew_guard import DewGuard
 from agent.control.law.dew_point import DewPointLimit
 from agent.control.law.exchanger import Exchanger
@@ -29,7 +29,9 @@ from protocols.time_units import SECOND
 from tests.portable.agent.control.law.trace_records import RECORDS
 from tests.portable.agent.control.law.trace_tools import Noise, Record, near_record
 from tests.portable.support.check import eq
-from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM, settings
+from tests.portable.support.cooling_settings import EXCHANGER, settings
+from tests.portable.support.cooling_settings import METERED as OPTIMUM
+from tests.portable.support.whole_cooling import WholeCooling
 
 FLOATS = 64  # the sums of many steps differ with 32 bits
 DEW = {"sensors": 2, "margin_k": 2.0, "allowance_k": 1.0, "fallback_c": 32.0}
@@ -184,7 +186,7 @@ def trace_optimizer():
 def trace_cooling():
     noise, out = Noise(), Record()
     fans = dict(FANS, wet_above_c=30.0)
-    law = CoolingControl(settings(dew=DEW, fans=fans, optimum=OPTIMUM))
+    law = WholeCooling(settings(dew=DEW, fans=fans, optimum=OPTIMUM))
     law.track(45.0, 70.0, 50.0)
     r = ControlReadings()
     for i in range(1500):
@@ -224,7 +226,7 @@ def trace_pump_modes():
     for mode, setpoint in ((FLOW, 150.0), (DELTA_T, 6.0)):
         with_mode = settings()
         with_mode["pumps"] = dict(with_mode["pumps"], mode=mode, setpoint=setpoint)
-        law = CoolingControl(with_mode)
+        law = WholeCooling(with_mode)
         law.track(45.0, 70.0)
         r = ControlReadings()
         for i in range(100):
