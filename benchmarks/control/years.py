@@ -47,6 +47,7 @@ CASES: dict[str, tuple[tuple[str, str], tuple[str, ...], tuple[str, ...], str]] 
     "training_no_meters": (_ADIABATIC, ("--load", "training"), _UNIT, "coldloop"),
     "ua6": (_ADIABATIC, ("--exchanger-ua", "0.6"), (), "coldloop"),
     "ua6_wet30": (_ADIABATIC, ("--exchanger-ua", "0.6"), ("--wet-above", "30"), "coldloop"),
+    "recirculation": (_ADIABATIC, ("--recirculation", "3"), (), "coldloop"),
     "cooler6": (_ADIABATIC, ("--cooler-ua", "0.6", "--recirculation", "3"), (), "coldloop"),
     "dry": (_DRY, (), (), "coldloop"),
     "dry_training": (_DRY, ("--load", "training"), (), "coldloop"),
