@@ -32,12 +32,22 @@ def load_certificate(context: ssl.SSLContext, certificate: _Path, key: _Path | N
         raise OSError(f"{fspath(key or certificate)}: {error}") from error
 
 
+def load_authority(context: ssl.SSLContext, authority: _Path) -> None:
+    """Give a context the authorities that it trusts, or what they have revoked. Raises OSError."""
+    try:
+        context.load_verify_locations(authority)
+    except ssl.SSLError as error:
+        raise OSError(f"{fspath(authority)}: not a PEM file with a certificate") from error
+    except OSError as error:
+        raise OSError(_describe_read(error, authority)) from error
+
+
 def make_client_context(authority: _Path | None) -> ssl.SSLContext:
     """Return the context of a client; `authority`: None: those of the system. Raises OSError."""
     try:
         return ssl.create_default_context(cafile=authority)
     except ssl.SSLError as error:
-        raise OSError(f"{fspath(authority or '')}: no certificate (PEM) in it") from error
+        raise OSError(f"{fspath(authority or '')}: not a PEM file with a certificate") from error
     except OSError as error:
         raise OSError(_describe_read(error, authority or "")) from error
 
@@ -47,7 +57,7 @@ def _describe(error: ssl.SSLError, certificate: _Path, key: _Path) -> str:
     if reason == "KEY_VALUES_MISMATCH":
         return f"{fspath(key)}: not the key of {fspath(certificate)}"
     files = dict.fromkeys((fspath(certificate), fspath(key)))
-    return f"{', '.join(files)}: no certificate with its key (PEM) in it"
+    return f"{', '.join(files)}: not a PEM file with a certificate or a key"
 
 
 def _describe_read(error: OSError, *paths: _Path) -> str:
