@@ -9,6 +9,7 @@ packages="micropython mosquitto mosquitto-clients curl gpsd gpsd-clients mbpoll 
 packages="$packages softhsm2 opensc" # a PKCS #11 token for keys of operators
 packages="$packages postgresql postgresql-common victoria-metrics promtool" # stores of the relay
 packages="$packages postgresql-17-timescaledb" # of Debian 13
+packages="$packages nginx-light" # TLS with certificates of clients before a store
 packages="$packages systemd fakeroot" # systemd-analyze checks the unit; dpkg works in a folder
 packages="$packages linuxptp" # ptp4l and pmc of the time server
 packages="$packages tshark" # reads the captures of `modbus sniff --pcapng`

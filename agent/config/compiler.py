@@ -47,6 +47,7 @@ _CHECKED_SECTIONS = (
     "redundancy",
     "group",
     "receiver_setup",
+    "modem",
 )
 _NEED_ACTUATORS = ("cooling", "safety", "group")
 

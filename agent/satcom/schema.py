@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sections `modem` and `modem_store`: datagrams over a satellite modem, and its stored state.
+"""Section `modem`: datagrams over a satellite modem.
 
-Parts of `agent.config.schema`; loaded only if a configuration has one of the sections.
+A part of `agent.config.schema`; loaded only if a configuration has the section. `check` covers a
+rule that a schema cannot state.
 """
 
 from agent.core.schema.rules import enum, hexadecimal, integer, list_of, object_of, text
 from drivers.modems import REGIONS
 from drivers.modems.regions.rule import SYSTEMS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _CONSTELLATION = object_of(
     "evenly spread circular orbits (a Walker pattern)",
@@ -96,8 +101,11 @@ MODEM = object_of(
     },
 )
 
-MODEM_STORE = object_of(
-    "state of the satellite link that survives a restart",
-    ["port"],
-    {"port": text("folder that survives a power cut, for example store:/var/lib/coldloop/link")},
-)
+
+def check(raw: "dict[str, Any]", _profiles: "dict[str, Any]", errors: "list[str]") -> None:
+    """Check that a message counts as delivered only with a proof.
+
+    The OK of an NTN modem is that of the network, and one that comes twice ends the next message.
+    """
+    if raw["modem"]["kind"] == "ntn" and "key" not in raw["modem"]:
+        errors.append("modem: kind ntn needs key: an OK of its network is no receipt")

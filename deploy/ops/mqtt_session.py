@@ -17,6 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from deploy.errors import OpsError
 from drivers.errors import AddressError
 from drivers.ports.address import parse_address
+from drivers.ports.cpython.certificate_files import load_certificate, make_client_context
 
 ROOT = "coldloop/v1/"
 CONNECT_S = 15.0
@@ -122,7 +123,7 @@ def disconnect(client: Any) -> None:
 
 
 def _make_context(options: dict[str, str]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=options.get("ca"))
+    context = make_client_context(options.get("ca"))
     if "cert" in options:
-        context.load_cert_chain(options["cert"], options.get("key"))
+        load_certificate(context, options["cert"], options.get("key"))
     return context

@@ -26,7 +26,8 @@ from deploy.relay.options import (
 )
 from deploy.relay.outputs.base import is_level
 from deploy.relay.outputs.http_client import check_url
-from deploy.relay.outputs.registry import OUTPUTS, default_required, has_store
+from deploy.relay.outputs.registry import HTTP_OUTPUTS, OUTPUTS, default_required, has_store
+from deploy.relay.outputs.server_tls import TlsFiles
 from deploy.relay.records.name_lock import DiskError
 from deploy.relay.relay import Relay
 from deploy.relay.retry_delays import retry_delays
@@ -242,14 +243,38 @@ def _add_tls_options(parser: argparse.ArgumentParser) -> None:
         "broker takes each certificate for one connection",
     )
     add("--output-key", metavar="FILE", help="key of the certificate")
-    add("--output-ca", metavar="FILE", help="authority of the servers of the outputs, for TLS")
+    add("--output-ca", metavar="FILE", help="authority of the HTTPS servers of outputs")
+    add(
+        "--client-cert",
+        action="append",
+        default=[],
+        metavar="OUTPUT=FILE",
+        help="certificate of this relay at the HTTPS server of an output",
+    )
+    add(
+        "--client-key",
+        action="append",
+        default=[],
+        metavar="OUTPUT=FILE",
+        help="key of this certificate, if it is not in the same file",
+    )
     add(
         "--token",
         action="append",
         default=[],
         metavar="OUTPUT=FILE",
-        help="file with the bearer token for the server of an output",
+        help="file with the bearer token for the HTTP server of an output",
     )
+
+
+def _tls_files(arguments: argparse.Namespace) -> dict[str, TlsFiles]:
+    """Return the files for the HTTPS servers, by output."""
+    certificates = _parse_pairs(arguments.client_cert, "--client-cert", "OUTPUT=FILE")
+    keys = _parse_pairs(arguments.client_key, "--client-key", "OUTPUT=FILE")
+    return {
+        name: TlsFiles(arguments.output_ca, certificates.get(name), keys.get(name))
+        for name in HTTP_OUTPUTS
+    }
 
 
 def _parse_endpoint(text: str, least: int = 0) -> tuple[str, int]:
@@ -356,7 +381,7 @@ def parse_options(argv: list[str]) -> RelayOptions:
         gather_s=arguments.gather,
         shelved=Path(arguments.shelved) if arguments.shelved else None,
         tokens={name: SecretFile(path) for name, path in tokens.items()},
-        output_ca=arguments.output_ca,
+        tls=_tls_files(arguments),
         limits=UnitLimits(
             values=arguments.unit_values,
             bytes_per_s=arguments.unit_bytes,

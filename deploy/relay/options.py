@@ -9,6 +9,7 @@ from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.outputs.registry import check_required
+from deploy.relay.outputs.server_tls import TlsFiles
 from deploy.secret_file import LoginFile, SecretFile
 
 MAIN_GROUP = "relay"
@@ -70,8 +71,9 @@ class RelayOptions:
     that a receipt waits for; None: those that store. `primary`: the Sparkplug host application to
     wait for. `output_broker`: the broker with the certificate of the outputs; None: `broker`.
     `http`, `gateway`: None turns them off. `shelved`: shelved alarms. `tokens`: the token for the
-    HTTP receiver of an output, by name. `is_check`: only check, see `command`. `ends_session`: only
-    end the session of `name` at the broker. `sends_receipts`: False for a second group.
+    HTTP receiver of an output, by name. `tls`: its files for TLS. `is_check`: only check, see
+    `command`. `ends_session`: only end the session of `name` at the broker. `sends_receipts`: False
+    for a second group.
     """
 
     broker: BrokerSettings
@@ -90,7 +92,7 @@ class RelayOptions:
     gather_s: float = 20.0
     shelved: Path | None = None
     tokens: dict[str, SecretFile] = field(default_factory=dict)
-    output_ca: str | None = None
+    tls: dict[str, TlsFiles] = field(default_factory=dict)
     limits: UnitLimits = field(default_factory=UnitLimits)
     undated_wait_s: float = 3600.0
     optional_backlog: int = 1_000_000

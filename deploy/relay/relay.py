@@ -149,7 +149,7 @@ class Relay:
             self._database,
             options.shelved,
             options.tokens.get(name),
-            options.output_ca,
+            options.tls.get(name),
             is_required=name in self._required,
         )
 

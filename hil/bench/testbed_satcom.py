@@ -44,7 +44,7 @@ class SatcomTestbed:
         )
         min_billed_bytes, billing_increment_bytes = _BILLING[settings.modem]
         self.gateway = MessageGateway(world.utc, min_billed_bytes, billing_increment_bytes)
-        self.ground = SatcomGround(self.gateway, UNIT, SATCOM_KEY if settings.modem_acks else b"")
+        self.ground = SatcomGround(self.gateway, UNIT, SATCOM_KEY if _has_key(settings) else b"")
         self.device = make_device(settings.modem, self.radio, self.gateway, world)
         self.inject: Callable[[bytes], None] = lambda _: None
         """Puts unsolicited bytes on the line of the modem; the runner sets it."""
@@ -62,6 +62,11 @@ def make_device(kind: str, radio: Radio, gateway: MessageGateway, world: World) 
     return NtnModem(radio, gateway, has_ip=kind == "ip")
 
 
+def _has_key(settings: TestbedSettings) -> bool:
+    """Return whether the ground acknowledges with a key; an NTN modem needs that."""
+    return settings.modem_acks or settings.modem == "ntn"
+
+
 def modem_section(settings: TestbedSettings) -> dict[str, Any]:
     """Return the section `modem` of the unit's configuration."""
     kind = settings.modem
@@ -77,7 +82,7 @@ def modem_section(settings: TestbedSettings) -> dict[str, Any]:
         "bill_step": billing_increment_bytes,
         "mask_deg": [round(settings.mask_deg)],
     }
-    if settings.modem_acks:
+    if _has_key(settings):
         config["key"] = SATCOM_KEY.hex()
     if settings.sky in SHAPES:
         config["constellation"] = SHAPES[settings.sky].section()

@@ -75,7 +75,11 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         "agent.satcom.schema",
     ),
     ComponentSpec(
-        "modem_store", "agent.satcom.persistence", "SatcomStore", ("store",), "agent.satcom.schema"
+        "modem_store",
+        "agent.satcom.persistence",
+        "SatcomStore",
+        ("store",),
+        "agent.satcom.schema_store",
     ),
     ComponentSpec("retain", "agent.retain.component", "Retain", ("store",), "agent.retain.schema"),
     ComponentSpec(

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from agent.core.errors import ConfigError
 from agent.tools.clock.site_time import Statement
+from drivers.ports.cpython.certificate_files import load_certificate
 
 _TIME_SOURCE_GNSS = 0x20
 
@@ -65,11 +66,9 @@ def check_certificate(certificate: str, key: str) -> None:
     chronyd itself starts without NTS then, and only its log says so.
     """
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-    except ssl.SSLError as error:
-        raise ConfigError(f"--nts-cert, --nts-key: {error.reason}") from None
+        load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key)
     except OSError as error:
-        raise ConfigError(f"--nts-cert, --nts-key: {error.strerror}") from None
+        raise ConfigError(f"--nts-cert, --nts-key: {error}") from None
 
 
 def chrony_text(settings: ServerSettings) -> str:

@@ -27,6 +27,7 @@ from deploy.errors import OpsError
 from deploy.northbound.http.certificate_files import CertificateFiles, write_file
 from deploy.northbound.http.handshake import MeasuredTls
 from deploy.ops.private_file import write_private
+from drivers.ports.cpython.certificate_files import load_certificate
 
 _MAX_PEM = 32_768
 _MAX_CHAIN = 5
@@ -150,8 +151,8 @@ class CertificateStore:
         trial = self._folder / "trial.pem"
         write_private(trial, key + pem)
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(trial)
-        except (OSError, ssl.SSLError) as error:
+            load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), trial)
+        except OSError as error:
             raise OpsError("certificate: TLS cannot use it") from error
         finally:
             with contextlib.suppress(OSError):

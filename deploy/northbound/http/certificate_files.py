@@ -16,6 +16,7 @@ from pathlib import Path
 from deploy.errors import OpsError
 from deploy.northbound.process.file_stamps import FileStamps
 from deploy.ops.private_file import replace_private
+from drivers.ports.cpython.certificate_files import load_certificate
 
 _CHAIN = "-----BEGIN CERTIFICATE"
 
@@ -50,9 +51,9 @@ class CertificateFiles:
         self._stamps.has_changed()
         self._stamps.keep()
         try:
-            context.load_cert_chain(path, None if path == self._pair else self.key)
-        except (OSError, ssl.SSLError) as error:
-            raise OpsError(f"{path}: TLS cannot use it with {self.key}") from error
+            load_certificate(context, path, None if path == self._pair else self.key)
+        except OSError as error:
+            raise OpsError(f"TLS of the HTTPS server: {error}") from error
 
     def load_again(self, context: ssl.SSLContext) -> bool:
         """Give a pair that was replaced on the disk to a context; return whether it did so.
@@ -64,8 +65,8 @@ class CertificateFiles:
         path = self.certificate
         key = None if path == self._pair else self.key
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, key)
-        except (OSError, ssl.SSLError):
+            load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), path, key)
+        except OSError:
             return False
         self.load(context)
         return True

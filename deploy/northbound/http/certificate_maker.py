@@ -77,10 +77,12 @@ def read_chain(text: str, longest: int) -> tuple[bytes, bytes]:
 
 
 def public_key(pem: bytes) -> bytes:
-    """Return the public key of a private one, to compare it with a certificate; b"": damaged."""
+    """Return the public key of a private one, to compare it with a certificate; b"": damaged or
+    encrypted.
+    """
     try:
         return _raw(load_pem_private_key(pem, None).public_key())
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: it has a passphrase
         return b""
 
 

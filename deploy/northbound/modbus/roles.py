@@ -14,6 +14,8 @@ import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
+from drivers.ports.cpython.certificate_files import load_authority, load_certificate
+
 ROLE_OID = "1.3.6.1.4.1.50316.802.1"
 """Object identifier of the role (section 8.3 of the specification)."""
 ROLES = ("ReadOnly", "Operator", "Administrator")
@@ -26,8 +28,8 @@ def make_tls_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLCo
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
-    context.load_cert_chain(certificate, key)
-    context.load_verify_locations(authority)
+    load_certificate(context, certificate, key)
+    load_authority(context, authority)
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     return context
 

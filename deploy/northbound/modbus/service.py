@@ -97,8 +97,8 @@ def make_context(section: Mapping[str, Any], folder: Path) -> ssl.SSLContext | N
         raise OpsError(f"northbound.modbus: Modbus/TCP Security also needs {missing}")
     try:
         return make_tls_context(*(folder / section[key] for key in _TLS_KEYS))
-    except OSError as error:  # ssl.SSLError too
-        raise OpsError(f"northbound.modbus: certificate, key or client_ca: {error}") from None
+    except OSError as error:
+        raise OpsError(f"northbound.modbus: {error}") from None
 
 
 def network_check(networks: tuple[str, ...]) -> Callable[[str], bool] | None:

@@ -43,6 +43,7 @@ from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
 from deploy.ops.pki import access_list, authority, store
 from deploy.ops.pki.certificates import Rights, rights_of
+from drivers.ports.cpython.certificate_files import load_authority, load_certificate
 
 PATH = "/.well-known/est/"
 UNIT = Rights("unit")
@@ -392,9 +393,9 @@ class TlsContexts:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
-        context.load_cert_chain(certificate, key)
-        context.load_verify_locations(authorities)
-        context.load_verify_locations(revoked)
+        load_certificate(context, certificate, key)
+        load_authority(context, authorities)
+        load_authority(context, revoked)
         return context
 
 

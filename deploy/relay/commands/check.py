@@ -93,7 +93,7 @@ def _make_context(
         None,
         options.shelved,
         options.tokens.get(name),
-        options.output_ca,
+        options.tls.get(name),
         is_check=True,
     )
 
@@ -132,6 +132,7 @@ def _problem_of(options: RelayOptions, part: str) -> str:
 def _certificates(options: RelayOptions) -> list[str | None]:
     brokers = [options.broker, options.output_broker or options.broker]
     found = [broker.certificate for broker in brokers]
+    found += [files.certificate for files in options.tls.values()]
     return [*found, None if options.http is None else options.http.certificate]
 
 

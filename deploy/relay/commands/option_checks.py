@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from deploy.errors import DeployError
-from deploy.relay.outputs.registry import OUTPUTS
+from deploy.relay.outputs.registry import HTTP_OUTPUTS, OUTPUTS
 
 _MEMORY = ":memory:"
 """SQLite takes this name for a store in memory: what is receipted would end with the process."""
@@ -33,11 +33,28 @@ def check_effects(arguments: argparse.Namespace) -> None:
             raise DeployError(f"{_option(name)} needs {_option(needed)}")
     if bool(arguments.output_cert) != bool(arguments.output_key):
         raise DeployError("--output-cert and --output-key need each other")
-    names = [spec.name for spec in OUTPUTS if spec.metavar]
-    for text in arguments.token:
+    for option, scheme in (("token", "http"), ("client_cert", "https:"), ("client_key", "https:")):
+        for text in getattr(arguments, option):
+            _check_server(arguments, f"{_option(option)} {text}", text.partition("=")[0], scheme)
+    certificates = {text.partition("=")[0] for text in arguments.client_cert}
+    for text in arguments.client_key:
         name = text.partition("=")[0]
-        if name not in names or getattr(arguments, name) is None:
-            raise DeployError(f"--token {text}: there is no --{name}")
+        if name not in certificates:
+            raise DeployError(f"--client-key {text}: needs --client-cert {name}=FILE")
+    urls = [getattr(arguments, name) or "" for name in HTTP_OUTPUTS]
+    if arguments.output_ca and not any(url.startswith("https:") for url in urls):
+        raise DeployError("--output-ca: there is no output of https")
+
+
+def _check_server(arguments: argparse.Namespace, option: str, name: str, scheme: str) -> None:
+    """Raise DeployError if an output has no server with this scheme."""
+    names = [spec.name for spec in OUTPUTS if spec.metavar]
+    if name not in names or getattr(arguments, name) is None:
+        raise DeployError(f"{option}: there is no --{name}")
+    if name not in HTTP_OUTPUTS:
+        raise DeployError(f"{option}: this is for {', '.join(HTTP_OUTPUTS)}")
+    if not getattr(arguments, name).startswith(scheme):
+        raise DeployError(f"{option}: --{name} is not {scheme.rstrip(':')}")
 
 
 def check_files(store: str, outputs: dict[str, str]) -> None:

@@ -8,10 +8,9 @@ a terminal. So a key with a passphrase is an error, not a question.
 from datetime import UTC, datetime
 from pathlib import Path
 
+from drivers.ports.cpython.certificate_files import refuse_passphrase
 
-def refuse_passphrase() -> str:
-    """Raise ValueError: the library asks for the passphrase of a key."""
-    raise ValueError("the key has a passphrase; use one without")
+__all__ = ["date_problem", "refuse_passphrase"]
 
 
 def date_problem(path: str | None) -> str:

@@ -24,6 +24,7 @@ from typing import NamedTuple, Protocol
 
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Note, Rows
+from deploy.relay.outputs.server_tls import TlsFiles
 from deploy.secret_file import SecretFile
 
 Page = Callable[[str], tuple[str, str]]
@@ -110,8 +111,8 @@ class OutputContext:
     `argument` is the value of the option of this output. `name` is the name of the relay, `primary`
     the Sparkplug host application to wait for ("": none). `next_bd_seq` returns the bdSeq of the
     next connection, `clock_ms` UTC in ms, `counts` the counters of the relay. `store` has durable
-    texts; `shelved` is the file of shelved alarms. `token`: for the HTTP receiver of the output.
-    `is_check`: only `check` is called. `is_required`: receipts wait for this output.
+    texts; `shelved` is the file of shelved alarms. `token`, `tls`: for the HTTP receiver of the
+    output. `is_check`: only `check` is called. `is_required`: receipts wait for this output.
     """
 
     argument: str
@@ -124,7 +125,7 @@ class OutputContext:
     store: StateStore | None = None
     shelved: Path | None = None
     token: SecretFile | None = None
-    ca_file: str | None = None
+    tls: TlsFiles | None = None
     is_check: bool = False
     is_required: bool = False
 

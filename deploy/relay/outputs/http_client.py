@@ -10,22 +10,24 @@ library would follow it without the body, and the page of a proxy with status 20
 
 import gzip
 import http.client
+import re
 import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from contextlib import suppress
 from email.message import Message
-from typing import IO
+from typing import IO, Any
 
 from deploy.errors import DeployError
 from deploy.relay.outputs.base import AnsweredError, OutputContext, OutputError
+from deploy.relay.outputs.server_tls import TlsContext, TlsFiles, is_end, read_problem
 
 _TIMEOUT_S = 30
 _PAGE_TIMEOUT_S = 10
 _NO_PAGE = {*range(300, 500), 501} - {408, 425, 429}
 """Statuses of a server that has no such page, or not for this client."""
 _REFUSALS = (400, 413, 422)
+_TAG = re.compile(r"<[^>]*>?")
 _FAULT = 500
 """Of the server, or of an item that it cannot handle."""
 HTTP_ERRORS = (OSError, ValueError, http.client.HTTPException)
@@ -75,13 +77,17 @@ class HttpClient:
         self._url = url
         self._key_header = key_header
         self._token = context.token
-        self._ca_file = context.ca_file
-        self._opener = self._make_opener()
+        is_tls = url[:6] == "https:"
+        self._tls = TlsContext(context.tls or TlsFiles()) if is_tls else None
+        self._used: ssl.SSLContext | None = None
+        self._opener = _make_opener(None)
 
-    def _make_opener(self) -> urllib.request.OpenerDirector:
-        is_tls = self._url[:6] == "https:"
-        tls = ssl.create_default_context(cafile=self._ca_file) if is_tls else None
-        return urllib.request.build_opener(NoRedirection, urllib.request.HTTPSHandler(context=tls))
+    def _open(self, request: urllib.request.Request, timeout_s: float) -> Any:
+        """Send a request; a new connection with the present certificates."""
+        present = None if self._tls is None else self._tls.present()
+        if present is not self._used:
+            self._used, self._opener = present, _make_opener(present)
+        return self._opener.open(request, timeout=timeout_s)
 
     def post(self, body: bytes, kind: str, query: str = "") -> None:
         """Post a body; returns after an acknowledgement. Raises OutputError, RefusedError.
@@ -93,7 +99,7 @@ class HttpClient:
         request.add_header("Content-Encoding", "gzip")
         self._add_token(request)
         try:
-            with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
+            with self._open(request, _TIMEOUT_S) as answer:
                 text = answer.read(200)
         except urllib.error.HTTPError as error:
             with error:
@@ -118,7 +124,7 @@ class HttpClient:
         request = urllib.request.Request(url)
         self._add_token(request)
         try:
-            with self._opener.open(request, timeout=_PAGE_TIMEOUT_S) as answer:
+            with self._open(request, _PAGE_TIMEOUT_S) as answer:
                 page: bytes = answer.read(most_bytes)
         except urllib.error.HTTPError as error:
             error.close()
@@ -135,9 +141,16 @@ class HttpClient:
             request.add_header(self._key_header, scheme + self._token.text())
 
     def _no_answer(self, url: str, error: Exception) -> OutputError:
-        with suppress(OSError):
-            self._opener = self._make_opener()  # the file of the authority can be a new one
-        return OutputError(f"{url}: {error}")
+        found = error.reason if isinstance(error, urllib.error.URLError) else error
+        alert = ""
+        if self._tls is not None and isinstance(found, OSError) and is_end(found):
+            parts = urllib.parse.urlsplit(url)
+            alert = read_problem((parts.hostname or "", parts.port or 443), self._tls.present())
+        return OutputError(f"{url}: {alert or found}")
+
+
+def _make_opener(tls: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(NoRedirection, urllib.request.HTTPSHandler(context=tls))
 
 
 def _read_detail(error: urllib.error.HTTPError) -> str:
@@ -149,4 +162,8 @@ def _read_detail(error: urllib.error.HTTPError) -> str:
 
 
 def _to_line(text: bytes) -> str:
-    return text.decode("ascii", "replace").strip()
+    """Return a text, or the page of a proxy, in one line."""
+    line = text.decode("ascii", "replace")
+    if line.lstrip()[:5].lower() in ("<html", "<!doc"):
+        line = _TAG.sub(" ", line)
+    return " ".join(line.split())

@@ -26,6 +26,7 @@ from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.outputs.http_client import RefusedError
+from deploy.relay.outputs.kafka_tls import KafkaTls
 
 _FLUSH_S = 30.0
 _CHECK_S = 10.0
@@ -34,6 +35,8 @@ _MAX_BYTES = 500_000
 _FIXED = {"acks": "all", "enable.idempotence": "true"}
 _OTHER_NAMES = {"request.required.acks": "acks"}
 """SOURCE: CONFIGURATION.md of librdkafka."""
+_ALL_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - the library has no other name
+"""It has no reason; the errors before it have one."""
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 
 
@@ -57,19 +60,31 @@ class KafkaOutput(Output):
             "error_cb": self._on_error,
             **(_read_properties(Path(path)) if path else {}),
         }
+        self._tls = KafkaTls(self._properties)
         self._producer: Producer | None = None
         self._fault = ""
         """What the library has reported last, for example a server that refuses connections."""
 
     def _on_error(self, error: KafkaError) -> None:
-        self._fault = f"; {error.str()}"
+        if error.code() != _ALL_DOWN or not self._fault:
+            self._fault = f"; {error.str()}"
+
+    def _error(self, text: str) -> OutputError:
+        """Return an error with its reason, as far as it is known."""
+        problem = self._tls.problem()
+        return OutputError(f"Kafka: {text}" + (f"; {problem}" if problem else self._fault))
 
     def check(self) -> None:
         """Ask the servers for their topics. Raises OutputError."""
+        self._fault = ""
+        producer: Producer | None = None
         try:
-            Producer(self._properties).list_topics(timeout=_CHECK_S)
+            producer = Producer(self._properties)
+            producer.list_topics(timeout=_CHECK_S)
         except KafkaException as error:
-            raise OutputError(f"Kafka: {error.args[0].str()}") from None
+            if producer is not None:
+                producer.poll(0)  # the reports of the library
+            raise self._error(error.args[0].str()) from None
 
     def deliver(self, items: list[Item]) -> None:
         """Produce the items; return after the reports of all of them."""
@@ -81,7 +96,7 @@ class KafkaOutput(Output):
                 errors.append(error)
 
         try:
-            if self._producer is None:
+            if self._producer is None or self._tls.has_changed():
                 self._producer = Producer(self._properties)
             for message in messages:
                 self._producer.produce(**message, on_delivery=report)
@@ -90,7 +105,7 @@ class KafkaOutput(Output):
             self._end_producer()
             if _is_too_large(error.args[0]):
                 raise RefusedError(f"Kafka: {error}") from None
-            raise OutputError(f"Kafka: {error}") from None
+            raise self._error(error.args[0].str()) from None
         except BufferError as error:
             self._end_producer()
             raise OutputError(f"Kafka: {error}") from None
@@ -99,7 +114,7 @@ class KafkaOutput(Output):
             if errors and _is_too_large(errors[0]):
                 raise RefusedError(f"Kafka: {errors[0].str()}")
             text = errors[0].str() if errors else "no answer"
-            raise OutputError(f"Kafka: {text}{self._fault}")
+            raise self._error(text)
         self._fault = ""
 
     def _end_producer(self) -> None:

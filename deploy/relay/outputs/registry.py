@@ -106,6 +106,8 @@ OUTPUTS = (
     ),
     OutputSpec("metrics", _PACKAGE + "metrics_output:MetricsOutput"),
 )
+HTTP_OUTPUTS = ("influx", "clickhouse")
+"""Outputs whose option can be the URL of a server."""
 
 
 class Outputs:

@@ -33,6 +33,7 @@ from drivers.ports.base import (
     translate_error,
 )
 from drivers.ports.cpython import tls_sessions
+from drivers.ports.cpython.certificate_files import load_certificate, make_client_context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -288,11 +289,9 @@ def make_context(address: Address) -> ssl.SSLContext:
     """Return a context with the certificates of the address (or system CAs). Raises PortError."""
     options = address.options
     try:
-        context = ssl.create_default_context(cafile=options.get("ca"))
+        context = make_client_context(options.get("ca"))
     except OSError as error:
-        raise make_error(
-            address, "ca %s: %s" % (options.get("ca"), _describe_error(error))
-        ) from error
+        raise make_error(address, "ca %s" % error) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if "tls" in options:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -300,20 +299,7 @@ def make_context(address: Address) -> ssl.SSLContext:
         context.verify_flags |= _NO_CHECK_TIME
     if "cert" in options:
         try:
-            context.load_cert_chain(options["cert"], options["key"], password=_reject_password)
-        except (OSError, ValueError) as error:
-            names = "cert %s, key %s" % (options["cert"], options["key"])
-            raise make_error(address, "%s: %s" % (names, _describe_error(error))) from error
+            load_certificate(context, options["cert"], options["key"])
+        except OSError as error:
+            raise make_error(address, "cert, key: %s" % error) from error
     return context
-
-
-def _describe_error(error: "OSError | ValueError") -> str:
-    """Return the error text for a certificate file."""
-    if isinstance(error, ssl.SSLError):
-        return "not a PEM file of the right kind (%s)" % (error.reason or "no certificate in it")
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _reject_password() -> str:
-    """Reject a key with a password instead of a prompt on the terminal."""
-    raise ValueError("the key has a password; use one without")

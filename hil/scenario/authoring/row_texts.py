@@ -52,7 +52,7 @@ ROW_TEXTS: dict[str, RowText] = {
     "modem_success_pct": RowText("%", "success rate of sessions; 100: the signal decides"),
     "modem_day_bytes": RowText("bytes", "budget of the modem for a day"),
     "modem_live_s": RowText("s", "period of the live datagrams"),
-    "modem_acks": RowText("", "the ground acknowledges each datagram with a shared key"),
+    "modem_acks": RowText("", "the ground acknowledges datagrams with a shared key (ntn: always)"),
     "modem_power": RowText("", "when the modem has power"),
     "controllers": RowText("", "2: two redundant controllers on the line of the row"),
     "pair_link": RowText("", "true: both controllers have a link and a store each"),

@@ -293,3 +293,17 @@ def test_keys_that_could_not_sign_are_refused(
     raw["remote"] = {"port": "store:/var/lib/coldloop-remote", "keys": keys}
     with pytest.raises(ConfigError, match=error):
         load(raw, profiles())
+
+
+@pytest.mark.parametrize("kind", ["sbd", "imt", "ntn", "rdss", "ip"])
+def test_a_modem_whose_ok_says_little_needs_a_key(kind: str) -> None:
+    """The network gives the OK of `ntn`, and an OK that comes twice ends the next datagram too."""
+    modem = {"port": "serial:/dev/x?baud=9600", "kind": kind, "region": "uae", "licence": "x"}
+    raw = {**json.loads(EXAMPLE.read_text()), "modem": modem}
+    known = profiles()
+    if kind == "ntn":
+        with pytest.raises(ConfigError, match="modem: kind ntn needs key"):
+            load(raw, known)
+    else:
+        load(raw, known)
+    load({**raw, "modem": {**modem, "key": "ab" * 32}}, known)

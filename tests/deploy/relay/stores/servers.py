@@ -75,6 +75,21 @@ class PostgresServer:
         with open(self._data / "postgresql.conf", "a", encoding="utf-8") as file:
             file.write(f"shared_preload_libraries = '{library}'\n")
 
+    def use_tls(self, authority: Path, certificate: Path, key: Path) -> None:
+        """Start again: a user needs TLS and a certificate of `authority` with its name."""
+        self.stop()
+        for path, name in ((authority, "ca.pem"), (certificate, "own.pem"), (key, "own.key")):
+            shutil.copy(path, self._data / name)
+            (self._data / name).chmod(0o600)
+            if not os.getuid():
+                shutil.chown(self._data / name, "postgres")
+        settings = "ssl = on\nssl_cert_file = 'own.pem'\nssl_key_file = 'own.key'\n"
+        with open(self._data / "postgresql.conf", "a", encoding="utf-8") as file:
+            file.write(settings + "ssl_ca_file = 'ca.pem'\n")
+        rule = "hostssl all all 127.0.0.1/32 trust clientcert=verify-full\n"
+        (self._data / "pg_hba.conf").write_text(rule)
+        self.start()
+
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.uri, autocommit=True) as connection:
             cursor = connection.execute(statement.encode())

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS of the HTTP outputs: the files, the present context, and the reason of a failure.
+
+Does not open the connection of a request. The files can be replaced while the relay runs: the next
+connection uses the new ones. Files that cannot be used, because they are being written, change
+nothing.
+"""
+
+import os
+import socket
+import ssl
+from contextlib import suppress
+from typing import NamedTuple
+
+from drivers.ports.cpython.certificate_files import load_certificate, make_client_context
+
+_ALERT_WAIT_S = 2.0
+
+
+class TlsFiles(NamedTuple):
+    """Files (PEM) for the server of an output.
+
+    `authority`: of the server; None: those of the system. `certificate`, `key`: those of this
+    relay; None: it has none, or the key is in the file of the certificate.
+    """
+
+    authority: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
+class TlsContext:
+    """The context of some files. Raises OSError if it cannot be made at the start."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._stamps = self._read_stamps()
+        self._context = self._load()
+
+    def present(self) -> ssl.SSLContext:
+        """Return the context of the present files; while they cannot be used, the one before."""
+        stamps = self._read_stamps()
+        if stamps != self._stamps:
+            with suppress(OSError):
+                self._context, self._stamps = self._load(), stamps
+        return self._context
+
+    def _read_stamps(self) -> list[tuple[int, int, int] | None]:
+        return [None if path is None else stamp(path) for path in self._files]
+
+    def _load(self) -> ssl.SSLContext:
+        files = self._files
+        context = make_client_context(files.authority)
+        if files.certificate is not None:
+            load_certificate(context, files.certificate, files.key)
+        return context
+
+
+def stamp(path: str) -> tuple[int, int, int] | None:
+    """Return what changes with the content of a file; None: it cannot be read."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def is_end(error: BaseException) -> bool:
+    """Return whether the server has ended the connection without a reason."""
+    return isinstance(error, ConnectionError | ssl.SSLEOFError | ssl.SSLZeroReturnError)
+
+
+def read_problem(address: tuple[str, int], context: ssl.SSLContext) -> str:
+    """Return why TLS with a server fails: its certificate, or the alert that it sends; "": nothing.
+
+    With TLS 1.3 a server refuses the certificate of a client after the client's handshake. While
+    the client still writes, the alert is lost with the connection. So this writes nothing.
+    """
+    try:
+        with (
+            socket.create_connection(address, _ALERT_WAIT_S) as raw,
+            context.wrap_socket(raw, server_hostname=address[0]) as connection,
+        ):
+            connection.recv(1)
+    except ssl.SSLError as error:
+        return "" if is_end(error) else str(error)
+    except OSError:
+        pass
+    return ""
