@@ -27,7 +27,7 @@ from deploy.relay.options import (
 from deploy.relay.outputs.base import is_level
 from deploy.relay.outputs.http_client import check_url
 from deploy.relay.outputs.registry import HTTP_OUTPUTS, OUTPUTS, default_required, has_store
-from deploy.relay.outputs.server_tls import TlsFiles
+from deploy.relay.outputs.server_tls import OutputTlsFiles
 from deploy.relay.records.name_lock import DiskError
 from deploy.relay.relay import Relay
 from deploy.relay.retry_delays import retry_delays
@@ -267,12 +267,12 @@ def _add_tls_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _tls_files(arguments: argparse.Namespace) -> dict[str, TlsFiles]:
+def _tls_files(arguments: argparse.Namespace) -> dict[str, OutputTlsFiles]:
     """Return the files for the HTTPS servers, by output."""
     certificates = _parse_pairs(arguments.client_cert, "--client-cert", "OUTPUT=FILE")
     keys = _parse_pairs(arguments.client_key, "--client-key", "OUTPUT=FILE")
     return {
-        name: TlsFiles(arguments.output_ca, certificates.get(name), keys.get(name))
+        name: OutputTlsFiles(arguments.output_ca, certificates.get(name), keys.get(name))
         for name in HTTP_OUTPUTS
     }
 

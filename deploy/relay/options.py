@@ -9,7 +9,7 @@ from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.outputs.registry import check_required
-from deploy.relay.outputs.server_tls import TlsFiles
+from deploy.relay.outputs.server_tls import OutputTlsFiles
 from deploy.secret_file import LoginFile, SecretFile
 
 MAIN_GROUP = "relay"
@@ -92,7 +92,7 @@ class RelayOptions:
     gather_s: float = 20.0
     shelved: Path | None = None
     tokens: dict[str, SecretFile] = field(default_factory=dict)
-    tls: dict[str, TlsFiles] = field(default_factory=dict)
+    tls: dict[str, OutputTlsFiles] = field(default_factory=dict)
     limits: UnitLimits = field(default_factory=UnitLimits)
     undated_wait_s: float = 3600.0
     optional_backlog: int = 1_000_000

@@ -24,7 +24,7 @@ from typing import NamedTuple, Protocol
 
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Note, Rows
-from deploy.relay.outputs.server_tls import TlsFiles
+from deploy.relay.outputs.server_tls import OutputTlsFiles
 from deploy.secret_file import SecretFile
 
 Page = Callable[[str], tuple[str, str]]
@@ -125,7 +125,7 @@ class OutputContext:
     store: StateStore | None = None
     shelved: Path | None = None
     token: SecretFile | None = None
-    tls: TlsFiles | None = None
+    tls: OutputTlsFiles | None = None
     is_check: bool = False
     is_required: bool = False
 

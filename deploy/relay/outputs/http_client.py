@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from deploy.errors import DeployError
 from deploy.relay.outputs.base import AnsweredError, OutputContext, OutputError
-from deploy.relay.outputs.server_tls import TlsContext, TlsFiles, is_end, read_problem
+from deploy.relay.outputs.server_tls import FileTls, OutputTlsFiles, is_end, read_problem
 
 _TIMEOUT_S = 30
 _PAGE_TIMEOUT_S = 10
@@ -78,7 +78,7 @@ class HttpClient:
         self._key_header = key_header
         self._token = context.token
         is_tls = url[:6] == "https:"
-        self._tls = TlsContext(context.tls or TlsFiles()) if is_tls else None
+        self._tls = FileTls(context.tls or OutputTlsFiles()) if is_tls else None
         self._used: ssl.SSLContext | None = None
         self._opener = _make_opener(None)
 

@@ -17,7 +17,7 @@ from drivers.ports.cpython.certificate_files import load_certificate, make_clien
 _ALERT_WAIT_S = 2.0
 
 
-class TlsFiles(NamedTuple):
+class OutputTlsFiles(NamedTuple):
     """Files (PEM) for the server of an output.
 
     `authority`: of the server; None: those of the system. `certificate`, `key`: those of this
@@ -29,10 +29,10 @@ class TlsFiles(NamedTuple):
     key: str | None = None
 
 
-class TlsContext:
+class FileTls:
     """The context of some files. Raises OSError if it cannot be made at the start."""
 
-    def __init__(self, files: TlsFiles) -> None:
+    def __init__(self, files: OutputTlsFiles) -> None:
         self._files = files
         self._stamps = self._read_stamps()
         self._context = self._load()

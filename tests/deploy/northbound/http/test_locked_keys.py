@@ -24,7 +24,7 @@ from tests.support.programs import free_port
 from tests.support.runtime_rig import CertificateAuthority
 
 
-class Files:
+class LockedFiles:
     """A certificate `c.pem` with an encrypted key `c.key`, and another key `other.key`."""
 
     def __init__(self, folder: Path) -> None:
@@ -64,19 +64,19 @@ class Files:
 
 
 _USES = [
-    Files.use_https,
-    Files.use_modbus,
-    Files.use_time_server,
-    Files.use_est,
-    Files.use_session,
-    Files.use_port,
+    LockedFiles.use_https,
+    LockedFiles.use_modbus,
+    LockedFiles.use_time_server,
+    LockedFiles.use_est,
+    LockedFiles.use_session,
+    LockedFiles.use_port,
 ]
 _ERRORS = (OpsError, ConfigError, DriverError, OSError)
 
 
 @pytest.mark.parametrize("use", _USES)
-def test_a_locked_key_is_named(tmp_path: Path, use: Callable[[Files], None]) -> None:
-    files = Files(tmp_path)
+def test_a_locked_key_is_named(tmp_path: Path, use: Callable[[LockedFiles], None]) -> None:
+    files = LockedFiles(tmp_path)
     with pytest.raises(_ERRORS, match=r"c\.key.*the key has a passphrase; use one without"):
         use(files)
     shutil.copy(files.other, files.key)
@@ -88,16 +88,16 @@ def test_a_locked_key_is_named(tmp_path: Path, use: Callable[[Files], None]) -> 
 
 
 def test_a_locked_key_belongs_to_no_certificate(tmp_path: Path) -> None:
-    assert certificate_maker.public_key(Files(tmp_path).key.read_bytes()) == b""
+    assert certificate_maker.public_key(LockedFiles(tmp_path).key.read_bytes()) == b""
 
 
 def test_a_locked_key_on_the_disk_does_not_replace_the_one_in_use(tmp_path: Path) -> None:
-    files = Files(tmp_path)
+    files = LockedFiles(tmp_path)
     shutil.copy(files.plain, files.key)
     found = CertificateFiles(tmp_path, files.certificate, files.key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     found.load(context)
-    Files(tmp_path)
+    LockedFiles(tmp_path)
     assert not found.load_again(context)
 
 

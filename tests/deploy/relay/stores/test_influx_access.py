@@ -12,7 +12,7 @@ import pytest
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import HttpClient, NoPageError
 from deploy.relay.outputs.influx_output import InfluxOutput
-from deploy.relay.outputs.server_tls import TlsFiles
+from deploy.relay.outputs.server_tls import OutputTlsFiles
 from tests.deploy.relay.relay_rig import write_secret
 from tests.deploy.relay.stores.servers import VictoriaServer, http_server
 from tests.deploy.relay.stores.test_stores import context, rows
@@ -29,7 +29,7 @@ def test_victoria_metrics_with_a_private_authority(tmp_path: Path) -> None:
     victoria.options = ["-tls", f"-tlsCertFile={certificate}", f"-tlsKeyFile={key}"]
     victoria.start()
     url = f"https://127.0.0.1:{victoria.port}/write"
-    output = InfluxOutput(dataclasses.replace(context(url), tls=TlsFiles(str(authority.ca))))
+    output = InfluxOutput(dataclasses.replace(context(url), tls=OutputTlsFiles(str(authority.ca))))
     try:
         output.deliver([rows(1)])
         settling = output.settling()

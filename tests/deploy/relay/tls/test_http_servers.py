@@ -15,38 +15,38 @@ from deploy.relay import command
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import HttpClient, RefusedError
 from deploy.relay.outputs.influx_output import InfluxOutput
-from deploy.relay.outputs.server_tls import TlsFiles
+from deploy.relay.outputs.server_tls import OutputTlsFiles
 from tests.deploy.relay.stores.servers import VictoriaServer
 from tests.deploy.relay.stores.test_stores import context, rows
-from tests.deploy.relay.tls.tls_rig import Authority, Pair, TlsProxy, tls_server
+from tests.deploy.relay.tls.tls_rig import KeyPair, PairAuthority, TlsProxy, tls_server
 from tests.support.programs import running_mosquitto
 
 _V12, _V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 BASE = ["--broker", "tcp:h:1", "--store", "s.db"]
 
 
-class Site:
+class SecureStore:
     """Two authorities and a proxy before VictoriaMetrics; `mine`: the files of the relay."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.authority, self.other = Authority(folder), Authority(folder, "other")
+        self.authority, self.other = PairAuthority(folder), PairAuthority(folder, "other")
         self.victoria = VictoriaServer(folder / "vm")
         own = self.authority.issue("server")
         self.proxy = TlsProxy(folder, self.victoria.port, self.authority, own)
         self.mine = self.authority.issue("mine")
 
-    def files(self, pair: Pair | None = None, authority: Path | None = None) -> TlsFiles:
+    def files(self, pair: KeyPair | None = None, authority: Path | None = None) -> OutputTlsFiles:
         used = pair or self.mine
-        return TlsFiles(str(authority or self.authority.ca), *map(str, used))
+        return OutputTlsFiles(str(authority or self.authority.ca), *map(str, used))
 
-    def output(self, files: TlsFiles) -> InfluxOutput:
+    def output(self, files: OutputTlsFiles) -> InfluxOutput:
         return InfluxOutput(dataclasses.replace(context(self.proxy.url), tls=files))
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    found = Site(tmp_path_factory.mktemp("tls"))
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureStore]:
+    found = SecureStore(tmp_path_factory.mktemp("tls"))
     found.victoria.start()
     found.proxy.start()
     yield found
@@ -54,14 +54,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     found.victoria.kill()
 
 
-def test_victoria_metrics_behind_a_proxy_that_needs_a_certificate(site: Site) -> None:
+def test_victoria_metrics_behind_a_proxy_that_needs_a_certificate(site: SecureStore) -> None:
     output = site.output(site.files())
     output.check()
     output.deliver([rows(1)])
     assert len(site.victoria.samples('{site="s1"}')) == 2
     for pair in (site.other.issue("foreign"), site.authority.issue("old", -1)):
         check_refused(site.output(site.files(pair)), "The SSL certificate error")
-    without = site.output(TlsFiles(str(site.authority.ca)))
+    without = site.output(OutputTlsFiles(str(site.authority.ca)))
     check_refused(without, "No required SSL certificate was sent")
 
 
@@ -74,9 +74,9 @@ def check_refused(output: InfluxOutput, reason: str) -> None:
 
 
 def test_certificates_that_are_replaced_are_used_at_the_next_connection(
-    site: Site, tmp_path: Path
+    site: SecureStore, tmp_path: Path
 ) -> None:
-    mine = Pair(tmp_path / "a.pem", tmp_path / "a.key")
+    mine = KeyPair(tmp_path / "a.pem", tmp_path / "a.key")
     mine.replace(site.other.issue("foreign"))
     ca = tmp_path / "ca.pem"
     shutil.copy(site.authority.ca, ca)
@@ -99,18 +99,18 @@ def test_certificates_that_are_replaced_are_used_at_the_next_connection(
 @pytest.mark.parametrize("version", [_V12, _V13])
 @pytest.mark.parametrize("size", [0, 3_000_000])
 def test_a_server_that_refuses_certificates_by_an_alert(
-    site: Site, version: ssl.TLSVersion, size: int
+    site: SecureStore, version: ssl.TLSVersion, size: int
 ) -> None:
     """The server can end the connection while the relay still writes a large body."""
     body = secrets.token_bytes(size)
     with tls_server(site.authority, site.authority.issue("server2"), version) as url:
 
-        def client(files: TlsFiles) -> HttpClient:
+        def client(files: OutputTlsFiles) -> HttpClient:
             return HttpClient(url, dataclasses.replace(context(url), tls=files))
 
         client(site.files()).post(body, "text/plain")
         for files, reason in (
-            (TlsFiles(str(site.authority.ca)), "certificate.required|handshake.failure"),
+            (OutputTlsFiles(str(site.authority.ca)), "certificate.required|handshake.failure"),
             (site.files(site.other.issue("foreign")), "unknown.ca"),
             (site.files(site.authority.issue("old", -1)), "certificate.expired"),
         ):
@@ -120,7 +120,7 @@ def test_a_server_that_refuses_certificates_by_an_alert(
 
 
 def test_the_check_names_each_fault(
-    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    site: SecureStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ca, other_ca = str(site.authority.ca), str(site.other.ca)
     old = site.authority.issue("old", -1)
@@ -132,7 +132,7 @@ def test_the_check_names_each_fault(
         words[2] = f"127.0.0.1:{port}"
         words += ["--fleet", str(tmp_path / "f.db"), "--influx", site.proxy.url]
 
-        def problems(authority: str, pair: Pair | None) -> list[str]:
+        def problems(authority: str, pair: KeyPair | None) -> list[str]:
             more = ["--output-ca", authority]
             if pair is not None:
                 more += ["--client-cert", f"influx={pair.certificate}"]
@@ -156,10 +156,10 @@ def test_the_check_names_each_fault(
         assert "SSL certificate error" in line
         (line,) = problems(ca, locked)
         assert "locked.key: the key has a passphrase" in line
-        (line,) = problems(ca, Pair(site.mine.certificate, foreign.key))
+        (line,) = problems(ca, KeyPair(site.mine.certificate, foreign.key))
         assert "mine.pem" in line
         assert "not the key of" in line
-        (line,) = problems(ca, Pair(tmp_path / "away.pem", foreign.key))
+        (line,) = problems(ca, KeyPair(tmp_path / "away.pem", foreign.key))
         assert "away.pem: No such file" in line
         (line,) = problems(str(tmp_path / "away.pem"), site.mine)
         assert "away.pem: No such file" in line

@@ -13,16 +13,16 @@ from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.kafka_output import KafkaOutput
 from deploy.relay.outputs.kafka_tls import KafkaTls
 from tests.deploy.relay.stores.test_stores import context, rows
-from tests.deploy.relay.tls.tls_rig import HOST, Authority, Pair
+from tests.deploy.relay.tls.tls_rig import HOST, KeyPair, PairAuthority
 from tests.support.programs import free_port, require_program, wait_until_open
 
 
-class Site:
+class SecureKafka:
     """Two authorities and the broker of the library, without TLS."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.authority, self.other = Authority(folder), Authority(folder, "other")
+        self.authority, self.other = PairAuthority(folder), PairAuthority(folder, "other")
         self.mine = self.authority.issue("mine")
         mock = {"bootstrap.servers": "127.0.0.1:1", "test.mock.num.brokers": 1, "log_level": 0}
         self._mock = Producer(mock)
@@ -30,7 +30,7 @@ class Site:
         self._behind = f"TCP:{broker.host}:{broker.port}"
 
     @contextmanager
-    def server(self, pair: Pair) -> Iterator[int]:
+    def server(self, pair: KeyPair) -> Iterator[int]:
         port = free_port()
         tls = f"cert={pair.certificate},key={pair.key},cafile={self.authority.ca},verify=1"
         listen = f"OPENSSL-LISTEN:{port},bind={HOST},{tls},fork,reuseaddr"
@@ -42,7 +42,7 @@ class Site:
             finally:
                 process.terminate()
 
-    def output(self, port: int, pair: Pair | None, authority: Path | None = None) -> KafkaOutput:
+    def output(self, port: int, pair: KeyPair | None, authority: Path | None = None) -> KafkaOutput:
         path = self.folder / "properties"
         lines = ["security.protocol=ssl", f"ssl.ca.location={authority or self.authority.ca}"]
         if pair is not None:
@@ -51,7 +51,7 @@ class Site:
         path.write_text("\n".join(lines))
         return KafkaOutput(context(f"{HOST}:{port}/fleet?{path}"))
 
-    def problem(self, port: int, pair: Pair | None, authority: Path | None = None) -> str:
+    def problem(self, port: int, pair: KeyPair | None, authority: Path | None = None) -> str:
         with pytest.raises(OutputError) as found:
             self.output(port, pair, authority).check()
         assert "\n" not in str(found.value)
@@ -59,8 +59,8 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return Site(tmp_path_factory.mktemp("tls"))
+def site(tmp_path_factory: pytest.TempPathFactory) -> SecureKafka:
+    return SecureKafka(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def short_check(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.relay.outputs.kafka_output._CHECK_S", 3.0)
 
 
-def test_each_fault_is_named(site: Site) -> None:
+def test_each_fault_is_named(site: SecureKafka) -> None:
     with site.server(site.authority.issue("server")) as port:
         site.output(port, site.mine).check()
         assert "alert certificate required" in site.problem(port, None)
@@ -77,10 +77,10 @@ def test_each_fault_is_named(site: Site) -> None:
         assert "self-signed certificate in" in site.problem(port, site.mine, site.other.ca)
         locked = site.authority.issue("locked", phrase=b"secret")
         assert "locked.key: the key has a passphrase" in site.problem(port, locked)
-        mixed = Pair(site.mine.certificate, locked.key)
+        mixed = KeyPair(site.mine.certificate, locked.key)
         mixed.key.write_bytes(site.other.issue("foreign").key.read_bytes())
         assert "locked.key: not the key of" in site.problem(port, mixed)
-        away = Pair(site.folder / "away.pem", site.mine.key)
+        away = KeyPair(site.folder / "away.pem", site.mine.key)
         assert "away.pem: No such file" in site.problem(port, away)
         locked = site.authority.issue("locked", phrase=b"secret")
         with pytest.raises(OutputError, match="the key has a passphrase"):
@@ -91,8 +91,8 @@ def test_each_fault_is_named(site: Site) -> None:
         assert "is not valid for '127.0.0.1'" in site.problem(port, site.mine)
 
 
-def test_a_new_producer_follows_new_files(site: Site, tmp_path: Path) -> None:
-    mine = Pair(tmp_path / "a.pem", tmp_path / "a.key")
+def test_a_new_producer_follows_new_files(site: SecureKafka, tmp_path: Path) -> None:
+    mine = KeyPair(tmp_path / "a.pem", tmp_path / "a.key")
     mine.replace(site.mine)
     files = {"ssl.certificate.location": str(mine.certificate), "ssl.key.location": str(mine.key)}
     tls = KafkaTls({"security.protocol": "SSL", **files})

@@ -10,26 +10,26 @@ from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.postgres_output import PostgresOutput
 from tests.deploy.relay.stores.servers import PostgresServer, postgres
 from tests.deploy.relay.stores.test_stores import context, rows
-from tests.deploy.relay.tls.tls_rig import Authority, Pair
+from tests.deploy.relay.tls.tls_rig import KeyPair, PairAuthority
 
 
-class Site:
+class SecurePostgres:
     """A server with TLS; `mine`: the certificate of its user."""
 
     def __init__(self, folder: Path, server: PostgresServer) -> None:
         self.folder, self.server = folder, server
-        self.authority, self.other = Authority(folder), Authority(folder, "other")
+        self.authority, self.other = PairAuthority(folder), PairAuthority(folder, "other")
         self.mine = self.authority.issue("postgres")
         server.use_tls(self.authority.ca, *self.authority.issue("server"))
 
-    def uri(self, pair: Pair | None, authority: Path | None = None) -> str:
+    def uri(self, pair: KeyPair | None, authority: Path | None = None) -> str:
         """Return the URI with a certificate of the relay."""
         uri = f"{self.server.uri}?sslmode=verify-full&sslrootcert={authority or self.authority.ca}"
         # libpq would take the files of the user's home
         certificate, key = pair or (self.folder / "none", self.folder / "none")
         return f"{uri}&sslcert={certificate}&sslkey={key}"
 
-    def problem(self, pair: Pair | None, authority: Path | None = None) -> str:
+    def problem(self, pair: KeyPair | None, authority: Path | None = None) -> str:
         output = PostgresOutput(context(self.uri(pair, authority)))
         with pytest.raises(OutputError) as found:
             output.check()
@@ -41,13 +41,13 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecurePostgres]:
     with postgres() as server:
-        yield Site(tmp_path_factory.mktemp("tls"), server)
+        yield SecurePostgres(tmp_path_factory.mktemp("tls"), server)
 
 
-def test_the_certificate_of_the_user(site: Site, tmp_path: Path) -> None:
-    mine = Pair(tmp_path / "a.pem", tmp_path / "a.key")
+def test_the_certificate_of_the_user(site: SecurePostgres, tmp_path: Path) -> None:
+    mine = KeyPair(tmp_path / "a.pem", tmp_path / "a.key")
     mine.key.touch(0o600)
     mine.replace(site.authority.issue("other-user"))
     output = PostgresOutput(context(site.uri(mine)))
@@ -59,7 +59,7 @@ def test_the_certificate_of_the_user(site: Site, tmp_path: Path) -> None:
     output.close()
 
 
-def test_each_fault_is_named(site: Site) -> None:
+def test_each_fault_is_named(site: SecurePostgres) -> None:
     assert "requires a valid client certificate" in site.problem(None)
     assert "certificate verify failed" in site.problem(site.mine, site.other.ca)
     assert "unknown ca" in site.problem(site.other.issue("foreign"))

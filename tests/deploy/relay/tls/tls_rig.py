@@ -24,19 +24,19 @@ _NOW = dt.datetime.now(dt.UTC)
 HOST = "127.0.0.1"
 
 
-class Pair(NamedTuple):
+class KeyPair(NamedTuple):
     """The files of a certificate and its key."""
 
     certificate: Path
     key: Path
 
-    def replace(self, other: "Pair") -> None:
+    def replace(self, other: "KeyPair") -> None:
         """Put the content of another pair in these files."""
         for mine, new in zip(self, other, strict=True):
             mine.write_bytes(new.read_bytes())
 
 
-class Authority:
+class PairAuthority:
     """An authority in `folder`; `ca` is its certificate."""
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
@@ -53,7 +53,7 @@ class Authority:
         self.ca = folder / f"{name}.pem"
         self.ca.write_bytes(certificate.public_bytes(pem.Encoding.PEM))
 
-    def issue(self, name: str, last_day: int = 2, host: str = HOST, phrase: bytes = b"") -> Pair:
+    def issue(self, name: str, last_day: int = 2, host: str = HOST, phrase: bytes = b"") -> KeyPair:
         """Make a certificate that ends `last_day` days after today, with an encrypted key or not.
 
         `host`: an address.
@@ -68,7 +68,7 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(own), False)
             .sign(self._key, SHA256())
         )
-        pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
+        pair = KeyPair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         pair.certificate.write_bytes(certificate.public_bytes(pem.Encoding.PEM))
         cipher = pem.BestAvailableEncryption(phrase) if phrase else pem.NoEncryption()
         form = (pem.Encoding.PEM, pem.PrivateFormat.PKCS8, cipher)
@@ -101,7 +101,9 @@ def _builder(
 class TlsProxy:
     """nginx with TLS before `port_behind`; a client needs a certificate of `authority`."""
 
-    def __init__(self, folder: Path, port_behind: int, authority: Authority, own: Pair) -> None:
+    def __init__(
+        self, folder: Path, port_behind: int, authority: PairAuthority, own: KeyPair
+    ) -> None:
         self._program = require_program("nginx")
         self.port = free_port()
         self.url = f"https://{HOST}:{self.port}/write"
@@ -136,7 +138,7 @@ server {{
             self._process.terminate()
             self._process.wait(10)
 
-    def use(self, pair: Pair) -> None:
+    def use(self, pair: KeyPair) -> None:
         """Start again with another certificate."""
         self.stop()
         self._own.replace(pair)
@@ -159,20 +161,20 @@ class TakingHandler(BaseHTTPRequestHandler):
         """Write no log."""
 
 
-class _TlsServer(ThreadingHTTPServer):
+class _QuietTlsServer(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
         """Write no log."""
 
 
 @contextmanager
-def tls_server(authority: Authority, own: Pair, version: ssl.TLSVersion) -> Iterator[str]:
+def tls_server(authority: PairAuthority, own: KeyPair, version: ssl.TLSVersion) -> Iterator[str]:
     """Serve HTTPS with OpenSSL, which refuses a certificate by an alert; yield the address."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.minimum_version = tls.maximum_version = version
     tls.verify_mode = ssl.CERT_REQUIRED
     tls.load_cert_chain(*own)
     tls.load_verify_locations(authority.ca)
-    found = _TlsServer((HOST, 0), TakingHandler)
+    found = _QuietTlsServer((HOST, 0), TakingHandler)
     found.socket = tls.wrap_socket(found.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=found.serve_forever, daemon=True).start()
     try:
