@@ -33,6 +33,7 @@ DROPPED = (
     "deploy/factory/",
     "deploy/firmware/",
     "deploy/ops/command/decommission.py",
+    "deploy/ops/command/history.py",
     "deploy/ops/command/pki.py",
     "deploy/ops/command/push.py",
     "deploy/ops/command/update.py",
@@ -48,9 +49,9 @@ DROPPED = (
     "drivers/ports/micropython/",
 )
 """A controller with CPython does not run these: the bench, packages and images, the authority of
-certificates, the end of a unit, changes and updates that are sent to units, the scheduler of a
-site, the relay on the ground with its broker and the commands that read its database, the steps of
-a release, the ports of boards, and examples of these."""
+certificates, the end and the audit log of a unit, changes and updates that are sent to units, the
+scheduler of a site, the relay on the ground with its broker and the commands that read its
+database, the steps of a release, the ports of boards, and examples of these."""
 KEPT = (
     "deploy/examples/unit.json",
     "deploy/firmware/__init__.py",
