@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Section `modem`: datagrams over a satellite modem.
+"""Sections `modem` and `modem_store`: datagrams over a satellite modem, and its stored state.
 
-A part of `agent.config.schema`; loaded only if a configuration has the section. `check` covers a
-rule that a schema cannot state.
+Parts of `agent.config.schema`; loaded only if a configuration has one of the sections. `check`
+covers a rule that a schema cannot state.
 """
 
 from agent.core.schema.rules import enum, hexadecimal, integer, list_of, object_of, text
@@ -101,11 +101,18 @@ MODEM = object_of(
     },
 )
 
+MODEM_STORE = object_of(
+    "state of the satellite link that survives a restart",
+    ["port"],
+    {"port": text("folder that survives a power cut, for example store:/var/lib/coldloop/link")},
+)
+
 
 def check(raw: "dict[str, Any]", _profiles: "dict[str, Any]", errors: "list[str]") -> None:
     """Check that a message counts as delivered only with a proof.
 
     The OK of an NTN modem is that of the network, and one that comes twice ends the next message.
     """
-    if raw["modem"]["kind"] == "ntn" and "key" not in raw["modem"]:
+    modem = raw.get("modem")
+    if modem is not None and modem["kind"] == "ntn" and "key" not in modem:
         errors.append("modem: kind ntn needs key: an OK of its network is no receipt")

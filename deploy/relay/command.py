@@ -27,7 +27,7 @@ from deploy.relay.options import (
 from deploy.relay.outputs.base import is_level
 from deploy.relay.outputs.http_client import check_url
 from deploy.relay.outputs.registry import HTTP_OUTPUTS, OUTPUTS, default_required, has_store
-from deploy.relay.outputs.server_tls import OutputTlsFiles
+from deploy.relay.outputs.tls.server_tls import OutputTlsFiles
 from deploy.relay.records.name_lock import DiskError
 from deploy.relay.relay import Relay
 from deploy.relay.retry_delays import retry_delays

@@ -9,7 +9,7 @@ from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.outputs.registry import check_required
-from deploy.relay.outputs.server_tls import OutputTlsFiles
+from deploy.relay.outputs.tls.server_tls import OutputTlsFiles
 from deploy.secret_file import LoginFile, SecretFile
 
 MAIN_GROUP = "relay"

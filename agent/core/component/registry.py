@@ -75,11 +75,7 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         "agent.satcom.schema",
     ),
     ComponentSpec(
-        "modem_store",
-        "agent.satcom.persistence",
-        "SatcomStore",
-        ("store",),
-        "agent.satcom.schema_store",
+        "modem_store", "agent.satcom.persistence", "SatcomStore", ("store",), "agent.satcom.schema"
     ),
     ComponentSpec("retain", "agent.retain.component", "Retain", ("store",), "agent.retain.schema"),
     ComponentSpec(

@@ -24,7 +24,7 @@ from typing import NamedTuple, Protocol
 
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Note, Rows
-from deploy.relay.outputs.server_tls import OutputTlsFiles
+from deploy.relay.outputs.tls.server_tls import OutputTlsFiles
 from deploy.secret_file import SecretFile
 
 Page = Callable[[str], tuple[str, str]]

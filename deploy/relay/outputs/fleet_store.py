@@ -29,10 +29,10 @@ from deploy.errors import DeployError
 from deploy.relay.decode.alarm_order import OrderedChange, UnitAlarms, concerns_alarms
 from deploy.relay.decode.dating import MAX_AHEAD_MS
 from deploy.relay.decode.row_format import Item, Note, Rows
-from deploy.relay.outputs import row_text
 from deploy.relay.outputs.alarm_output import catalogue_fields
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.outputs.file_check import check_sqlite
+from deploy.relay.outputs.text import row_text
 from deploy.relay.records.tables import first_row
 from deploy.relay.terminal_text import report
 from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from deploy.errors import DeployError
 from deploy.relay.outputs.base import AnsweredError, OutputContext, OutputError
-from deploy.relay.outputs.server_tls import FileTls, OutputTlsFiles, is_end, read_problem
+from deploy.relay.outputs.tls.server_tls import FileTls, OutputTlsFiles, is_end, read_problem
 
 _TIMEOUT_S = 30
 _PAGE_TIMEOUT_S = 10

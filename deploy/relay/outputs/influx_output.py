@@ -25,9 +25,9 @@ from typing import NamedTuple
 
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Rows
-from deploy.relay.outputs import row_text
 from deploy.relay.outputs.base import Output, OutputContext, OutputError, Settling
 from deploy.relay.outputs.http_client import HttpClient, NoPageError, RefusedError
+from deploy.relay.outputs.text import row_text
 from deploy.relay.terminal_text import report
 
 _SETTLE_S, _MOST_SETTLE_S = 15.0, 3600.0

@@ -23,10 +23,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Rows
-from deploy.relay.outputs import row_text
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.outputs.http_client import RefusedError
-from deploy.relay.outputs.kafka_tls import KafkaTls
+from deploy.relay.outputs.text import row_text
+from deploy.relay.outputs.tls.kafka_tls import KafkaTls
 
 _FLUSH_S = 30.0
 _CHECK_S = 10.0

@@ -21,7 +21,7 @@ from deploy.relay.decode.alarm_order import UnitAlarms, concerns_alarms
 from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.limits import UnitLimits, parse_note
 from deploy.relay.outputs.base import Output, OutputContext, Page
-from deploy.relay.outputs.metric_texts import format_counts
+from deploy.relay.outputs.text.metric_texts import format_counts
 from protocols.errors import DecodeError
 from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES
 

@@ -9,10 +9,10 @@ import os
 from pathlib import Path
 
 from deploy.relay.decode.row_format import Item, Note, Rows
-from deploy.relay.outputs import row_text
 from deploy.relay.outputs.alarm_output import catalogue_fields
 from deploy.relay.outputs.base import Output, OutputContext, OutputError, check_topic
 from deploy.relay.outputs.file_check import check_file
+from deploy.relay.outputs.text import row_text
 
 _MAX_FILE_BYTES = 64 << 20
 _MAX_MESSAGE_BYTES = 60_000

@@ -18,7 +18,7 @@ from deploy.relay.outputs.metrics_output import (
     format_metrics,
     format_values,
 )
-from deploy.relay.outputs.row_text import rows_to_json, rows_to_lines
+from deploy.relay.outputs.text.row_text import rows_to_json, rows_to_lines
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.sparkplug import payload as sparkplug_payload
 from deploy.relay.sparkplug.edge import NAMESPACE, SparkplugEdge

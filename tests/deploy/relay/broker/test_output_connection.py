@@ -15,7 +15,7 @@ from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.outputs.registry import Outputs
-from deploy.relay.outputs.row_text import rows_to_json_parts
+from deploy.relay.outputs.text.row_text import rows_to_json_parts
 from deploy.relay.relay import Relay
 from deploy.relay.sparkplug.edge import SparkplugEdge
 from tests.deploy.relay.bad_unit.test_window import OldBroker

@@ -12,7 +12,7 @@ import pytest
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import HttpClient, NoPageError
 from deploy.relay.outputs.influx_output import InfluxOutput
-from deploy.relay.outputs.server_tls import OutputTlsFiles
+from deploy.relay.outputs.tls.server_tls import OutputTlsFiles
 from tests.deploy.relay.relay_rig import write_secret
 from tests.deploy.relay.stores.servers import VictoriaServer, http_server
 from tests.deploy.relay.stores.test_stores import context, rows

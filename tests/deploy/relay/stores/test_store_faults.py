@@ -13,13 +13,13 @@ import pyarrow.dataset as ds  # type: ignore[import-untyped]
 import pytest
 
 from deploy.relay.decode.row_format import Note
-from deploy.relay.outputs import row_text
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.fleet_store import FleetStoreOutput
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.outputs.kafka_output import KafkaOutput
 from deploy.relay.outputs.parquet_output import ParquetOutput
 from deploy.relay.outputs.postgres_output import PostgresOutput
+from deploy.relay.outputs.text import row_text
 from tests.deploy.relay.relay_rig import START_MS, UNIT
 from tests.deploy.relay.stores.servers import PostgresServer, postgres
 from tests.deploy.relay.stores.test_stores import context, rows

@@ -11,9 +11,9 @@ from confluent_kafka import Producer
 
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.kafka_output import KafkaOutput
-from deploy.relay.outputs.kafka_tls import KafkaTls
+from deploy.relay.outputs.tls.kafka_tls import KafkaTls
+from tests.deploy.relay.broker.tls.tls_rig import HOST, KeyPair, PairAuthority
 from tests.deploy.relay.stores.test_stores import context, rows
-from tests.deploy.relay.tls.tls_rig import HOST, KeyPair, PairAuthority
 from tests.support.programs import free_port, require_program, wait_until_open
 
 

@@ -66,6 +66,15 @@ def test_a_session_of_an_operator_connects(broker: shipped.SecureBroker) -> None
 def connect(text: str) -> tuple[tcp.TcpPort, bytes]:
     """Connect as an agent does and send CONNECT; return the port and the answer."""
     port = tcp.open_port(parse_address(text), lambda: None)
+    try:
+        return port, exchange(port)
+    except PortError:
+        port.close()
+        raise
+
+
+def exchange(port: tcp.TcpPort) -> bytes:
+    """Wait for the connection and send CONNECT; return the answer."""
     end = time.monotonic() + 20
     while not port.continue_open():
         assert time.monotonic() < end
@@ -75,7 +84,7 @@ def connect(text: str) -> tuple[tcp.TcpPort, bytes]:
     while not answer and time.monotonic() < end:
         answer = port.read()
         time.sleep(0.01)
-    return port, answer or b""
+    return answer or b""
 
 
 def test_the_port_of_an_agent_connects(broker: shipped.SecureBroker) -> None:

@@ -15,10 +15,10 @@ from deploy.relay import command
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import HttpClient, RefusedError
 from deploy.relay.outputs.influx_output import InfluxOutput
-from deploy.relay.outputs.server_tls import OutputTlsFiles
+from deploy.relay.outputs.tls.server_tls import OutputTlsFiles
+from tests.deploy.relay.broker.tls.tls_rig import KeyPair, PairAuthority, TlsProxy, tls_server
 from tests.deploy.relay.stores.servers import VictoriaServer
 from tests.deploy.relay.stores.test_stores import context, rows
-from tests.deploy.relay.tls.tls_rig import KeyPair, PairAuthority, TlsProxy, tls_server
 from tests.support.programs import running_mosquitto
 
 _V12, _V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3

@@ -8,9 +8,9 @@ import pytest
 
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.postgres_output import PostgresOutput
+from tests.deploy.relay.broker.tls.tls_rig import KeyPair, PairAuthority
 from tests.deploy.relay.stores.servers import PostgresServer, postgres
 from tests.deploy.relay.stores.test_stores import context, rows
-from tests.deploy.relay.tls.tls_rig import KeyPair, PairAuthority
 
 
 class SecurePostgres:

@@ -9,7 +9,7 @@ SOURCE: CONFIGURATION.md of librdkafka.
 from collections.abc import Mapping
 from typing import Any
 
-from deploy.relay.outputs.server_tls import read_problem, stamp
+from deploy.relay.outputs.tls.server_tls import read_problem, stamp
 from drivers.ports.cpython.certificate_files import load_certificate, make_client_context
 
 _FILES = ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location")
