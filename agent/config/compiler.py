@@ -48,6 +48,7 @@ _CHECKED_SECTIONS = (
     "group",
     "receiver_setup",
     "modem",
+    "modem_store",
 )
 _NEED_ACTUATORS = ("cooling", "safety", "group")
 

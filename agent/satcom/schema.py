@@ -114,5 +114,6 @@ def check(raw: "dict[str, Any]", _profiles: "dict[str, Any]", errors: "list[str]
     The OK of an NTN modem is that of the network, and one that comes twice ends the next message.
     """
     modem = raw.get("modem")
-    if modem is not None and modem["kind"] == "ntn" and "key" not in modem:
-        errors.append("modem: kind ntn needs key: an OK of its network is no receipt")
+    line = "modem: kind ntn needs key: an OK of its network is no receipt"
+    if modem is not None and modem["kind"] == "ntn" and "key" not in modem and line not in errors:
+        errors.append(line)  # the check of both sections
