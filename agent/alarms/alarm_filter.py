@@ -30,7 +30,6 @@ ms of one clock.
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from agent.alarms.catalogue import MAX_LAG_S, USUAL_LAG_S, catalogue
@@ -106,8 +105,6 @@ class AlarmFilter:
         self._ended: dict[str, int] = {}
         self._held_back: dict[str, int] = {}
         self._active: list[str] = []
-        self._roots: dict[str, str] = {}
-        self._roots_of: list[str] = []
         self.an_alarm_ended = False
 
     def dump(self) -> dict[str, Any]:
@@ -263,22 +260,7 @@ class AlarmFilter:
         return lasts and self._root_ended(code, now - WINDOW_MS)
 
     def _root(self, code: str) -> str:
-        if self._roots_of != self._active:
-            self._roots_of = self._active[:]
-            self._roots = _known_roots(tuple(self._active), tuple(self._buses.items()))
-        root = self._roots.get(code)
-        if root is None:
-            root = self._roots[code] = find_root(code, self._active, self._buses)
-        return root
-
-
-@lru_cache(maxsize=256)
-def _known_roots(_active: tuple[str, ...], _buses: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    """Return the roots by code that are known for these active alarms, to read and to add to.
-
-    Each alarm asks in each poll, and a measure of the bench repeats all polls of a run each second.
-    """
-    return {}
+        return find_root(code, self._active, self._buses)
 
 
 def _lag_ms(code: str) -> int:

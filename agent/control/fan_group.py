@@ -6,7 +6,7 @@ gives one speed for all fans; each drive gets it as its reference.
 
 If a fan is lost or has tripped, the other fans run faster immediately. The valve opens further,
 because the facility water becomes warmer. The fans run at full speed in two cases that last
-for `_FULL_SPEED_S`: the return temperature is unknown, or that of the facility water, and the row
+for `FULL_SPEED_S`: the return temperature is unknown, or that of the facility water, and the row
 does not show it (`CoolingControl.facility_c`); or the unit state is safe.
 Tripped drives are reset like pumps (`agent.control.actuator.reset_drives`).
 
@@ -32,7 +32,7 @@ FAN_TRIP = AlarmRecord("fan_trip", DEGRADED, "a fan's drive has tripped:", "devi
 FAN_INPUTS_LOST = AlarmRecord(
     "fans_blind", DEGRADED, "fans at full speed: return or facility water is not known", "", True
 )
-_FULL_SPEED_S = 2.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
+FULL_SPEED_S = 2.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 
 
 def _fan_drive(agent: "ControlContext", name: str) -> PumpActuator:
@@ -71,7 +71,7 @@ class FanGroup:
         self._are_inputs_unknown = readings.return_c is None or facility_c is None
         is_uncontrolled = self._are_inputs_unknown or self.agent.supervisor.state == "safe"
         self._no_control_s = self._no_control_s + dt if is_uncontrolled else 0.0
-        self.at_full_speed = self._no_control_s >= _FULL_SPEED_S
+        self.at_full_speed = self._no_control_s >= FULL_SPEED_S
         if not self._has_started and not self._start_bumpless():
             return
         if self.at_full_speed:
@@ -89,7 +89,7 @@ class FanGroup:
     def _start_bumpless(self) -> bool:
         """Continue from the present speed; True when started.
 
-        Without readings, wait `_FULL_SPEED_S`.
+        Without readings, wait `FULL_SPEED_S`.
         """
         speeds = [speed for speed in [drive.speed() for drive in self.drives] if speed is not None]
         if speeds and not self._are_inputs_unknown:

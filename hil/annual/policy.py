@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent.control.actuator.arbiter import Arbiter
+from agent.control.fan_group import FULL_SPEED_S
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.pi import PiController
 from agent.control.law.plausibility import RowPlausibility
@@ -42,8 +43,6 @@ _COARSE_SHARE = 0.3
 _TRIM_RANGE, _MAX_DP = 0.5, 1.35
 """Range of the flow of the power cap, and its highest dP, over those of the design."""
 _SATURATED_PCT = 99.0
-_FULL_SPEED_S = 3.0
-"""As `agent.control.fan_group`: without the temperatures of the fan law the fans run fast."""
 
 
 class Policy:
@@ -156,7 +155,7 @@ class ColdloopPolicy(Policy):
             is_known = readings.return_c is not None and cooling.facility_c(readings) is not None
             self._no_control_s = 0.0 if is_known else self._no_control_s + dt
             cooling.step_fans(readings, dt)
-            if self._no_control_s >= _FULL_SPEED_S:
+            if self._no_control_s >= FULL_SPEED_S:
                 cooling.track_fans(100.0)
             if cooling.fan_pct < 100.0 * boost:
                 cooling.track_fans(100.0 * boost)

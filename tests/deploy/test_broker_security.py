@@ -65,12 +65,21 @@ class SecureBroker:
         return context
 
 
+@contextlib.contextmanager
+def running_broker(folder: Path) -> Iterator[SecureBroker]:
+    """A broker with the shipped configuration during the block."""
+    created = SecureBroker(folder)
+    created.start()
+    try:
+        yield created
+    finally:
+        created.stop()
+
+
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[SecureBroker]:
-    created = SecureBroker(tmp_path)
-    created.start()
-    yield created
-    created.stop()
+    with running_broker(tmp_path) as created:
+        yield created
 
 
 class TlsClient:

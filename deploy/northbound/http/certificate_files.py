@@ -14,9 +14,8 @@ import ssl
 from pathlib import Path
 
 from deploy.errors import OpsError
-from deploy.northbound.process.file_stamps import FileStamps
 from deploy.ops.private_file import replace_private
-from drivers.ports.cpython.certificate_files import load_certificate
+from drivers.ports.cpython.certificate_files import FileStamps, load_certificate
 
 _CHAIN = "-----BEGIN CERTIFICATE"
 

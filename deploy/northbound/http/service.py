@@ -23,8 +23,8 @@ from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.server import HttpServer
 from deploy.northbound.http.site import WebSite
 from deploy.northbound.process.context import ServerContext
-from deploy.northbound.process.file_stamps import POLL_S
 from deploy.northbound.process.listener import listen
+from drivers.ports.cpython.certificate_files import POLL_S
 
 _ROUTES = {
     "redfish": "deploy.northbound.redfish.web",

@@ -19,8 +19,8 @@ from deploy.northbound.modbus.roles import find_role, make_tls_context
 from deploy.northbound.modbus.server import ModbusTcpServer
 from deploy.northbound.modbus.set_points import ModbusWriteRules, UnitRegisters
 from deploy.northbound.process.context import ServerContext
-from deploy.northbound.process.file_stamps import POLL_S, FileStamps
 from deploy.northbound.process.listener import listen
+from drivers.ports.cpython.certificate_files import POLL_S, FileStamps
 
 _REFRESH_S = 0.05
 """A look at the file takes about 0.02 ms, and a new image 0.1 ms."""

@@ -24,10 +24,10 @@ from urllib.parse import parse_qs, urlsplit
 from deploy.errors import DeployError
 from deploy.relay.intake.late_server import LateServer
 from deploy.relay.intake.webhook_auth import WebhookAuth, is_bearer
-from deploy.relay.mqtt.tls_files import refuse_passphrase
 from deploy.relay.outputs.base import Page
 from deploy.relay.terminal_text import report
 from deploy.secret_file import SecretFile
+from drivers.ports.cpython.certificate_files import load_certificate
 
 _MAX_BODY_BYTES = 1 << 18
 _MAX_CONNECTIONS = 64
@@ -250,7 +250,7 @@ class _TlsServer(_LimitedServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection. A file that is being written changes nothing."""
-        with suppress(OSError, ValueError):
+        with suppress(OSError):
             self._tls = _make_tls_context(self._settings)
         connection, address = super().get_request()
         # The handshake is part of the first read, in the thread of the request.
@@ -262,7 +262,7 @@ class _TlsServer(_LimitedServer):
 
 def _make_tls_context(settings: HttpSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(str(settings.certificate), settings.key, refuse_passphrase)
+    load_certificate(context, str(settings.certificate), settings.key)
     return context
 
 
@@ -276,5 +276,5 @@ def _make_tls(settings: HttpSettings) -> ssl.SSLContext | None:
         return None
     try:
         return _make_tls_context(settings)
-    except (OSError, ValueError) as error:
-        raise DeployError(f"{settings.certificate}: {error}") from None
+    except OSError as error:
+        raise DeployError(f"TLS of --http: {error}") from None

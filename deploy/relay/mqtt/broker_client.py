@@ -15,9 +15,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
-from deploy.relay.mqtt.tls_files import refuse_passphrase
 from deploy.relay.retry_delays import FIRST_S, MOST_S
 from deploy.secret_file import SecretFile
+from drivers.ports.cpython.certificate_files import refuse_passphrase
 
 _KEEPALIVE_S = 60
 _CHECK_S = 10.0

@@ -1,16 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files for TLS of the relay: keys with a passphrase, and certificates that are out of date.
-
-Does not open a connection. The relay reads its files again at each connection, without a person at
-a terminal. So a key with a passphrase is an error, not a question.
-"""
+"""Certificates of the relay that are out of date. Does not open a connection."""
 
 from datetime import UTC, datetime
 from pathlib import Path
-
-from drivers.ports.cpython.certificate_files import refuse_passphrase
-
-__all__ = ["date_problem", "refuse_passphrase"]
 
 
 def date_problem(path: str | None) -> str:

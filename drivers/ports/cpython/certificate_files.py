@@ -4,12 +4,47 @@
 Does not check dates or names. A key with a passphrase is an error: the library would ask for it at
 the terminal and wait, and most of these processes have no person there. Each error is an OSError
 with one line that names the file: those of the library do not.
+
+`FileStamps` notices that files were replaced. They are often written one after the other; a caller
+that cannot use them yet tries again when `has_changed` is true the next time.
 """
 
+import os
 import ssl
+from collections.abc import Iterable
 from os import PathLike, fspath
 
 _Path = str | PathLike[str]
+POLL_S = 5.0
+"""Interval of a server's look at its certificates, s."""
+
+
+class FileStamps:
+    """The time, number and size of `paths`, as they were at the last `keep`."""
+
+    def __init__(self, paths: Iterable[_Path]) -> None:
+        self._paths = tuple(paths)
+        self._kept = self._seen = self._read()
+
+    def has_changed(self) -> bool:
+        """Return whether a file is another one than at the last `keep`."""
+        self._seen = self._read()
+        return self._seen != self._kept
+
+    def keep(self) -> None:
+        """Take the files of the last look as known. A later change is not lost."""
+        self._kept = self._seen
+
+    def _read(self) -> list[tuple[int, int, int] | None]:
+        return [_stamp(path) for path in self._paths]
+
+
+def _stamp(path: _Path) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def refuse_passphrase() -> str:

@@ -9,8 +9,12 @@ SOURCE: CONFIGURATION.md of librdkafka.
 from collections.abc import Mapping
 from typing import Any
 
-from deploy.relay.outputs.tls.server_tls import read_problem, stamp
-from drivers.ports.cpython.certificate_files import load_certificate, make_client_context
+from deploy.relay.outputs.tls.server_tls import read_problem
+from drivers.ports.cpython.certificate_files import (
+    FileStamps,
+    load_certificate,
+    make_client_context,
+)
 
 _FILES = ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location")
 _PORT = "9092"
@@ -22,15 +26,13 @@ class KafkaTls:
     def __init__(self, properties: Mapping[str, Any]) -> None:
         self._is_used = str(properties.get("security.protocol", "")).lower().endswith("ssl")
         self._properties = properties
-        self._stamps = self._read_stamps()
+        self._stamps = FileStamps(str(properties[name]) for name in _FILES if name in properties)
 
     def has_changed(self) -> bool:
         """Return whether a file is another one than at the last call, or at the start."""
-        before, self._stamps = self._stamps, self._read_stamps()
-        return before != self._stamps
-
-    def _read_stamps(self) -> list[tuple[int, int, int] | None]:
-        return [stamp(str(self._properties[name])) for name in _FILES if name in self._properties]
+        has_changed = self._stamps.has_changed()
+        self._stamps.keep()
+        return has_changed
 
     def problem(self) -> str:
         """Return why TLS with the first server fails; "": it does not, or this cannot tell."""

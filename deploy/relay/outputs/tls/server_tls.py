@@ -6,13 +6,16 @@ connection uses the new ones. Files that cannot be used, because they are being 
 nothing.
 """
 
-import os
 import socket
 import ssl
 from contextlib import suppress
 from typing import NamedTuple
 
-from drivers.ports.cpython.certificate_files import load_certificate, make_client_context
+from drivers.ports.cpython.certificate_files import (
+    FileStamps,
+    load_certificate,
+    make_client_context,
+)
 
 _ALERT_WAIT_S = 2.0
 
@@ -34,19 +37,16 @@ class FileTls:
 
     def __init__(self, files: OutputTlsFiles) -> None:
         self._files = files
-        self._stamps = self._read_stamps()
+        self._stamps = FileStamps(path for path in files if path is not None)
         self._context = self._load()
 
     def present(self) -> ssl.SSLContext:
         """Return the context of the present files; while they cannot be used, the one before."""
-        stamps = self._read_stamps()
-        if stamps != self._stamps:
+        if self._stamps.has_changed():
             with suppress(OSError):
-                self._context, self._stamps = self._load(), stamps
+                self._context = self._load()
+                self._stamps.keep()
         return self._context
-
-    def _read_stamps(self) -> list[tuple[int, int, int] | None]:
-        return [None if path is None else stamp(path) for path in self._files]
 
     def _load(self) -> ssl.SSLContext:
         files = self._files
@@ -54,15 +54,6 @@ class FileTls:
         if files.certificate is not None:
             load_certificate(context, files.certificate, files.key)
         return context
-
-
-def stamp(path: str) -> tuple[int, int, int] | None:
-    """Return what changes with the content of a file; None: it cannot be read."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def is_end(error: BaseException) -> bool:

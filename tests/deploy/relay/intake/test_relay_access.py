@@ -32,7 +32,7 @@ from deploy.relay.options import RelayOptions
 from deploy.relay.relay import Relay
 from protocols.telemetry import receipt
 from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack, write_secret
-from tests.deploy.test_broker_security import SecureBroker, TlsClient
+from tests.deploy.test_broker_security import SecureBroker, TlsClient, running_broker
 
 _KEY = generate_private_key(65537, 2048)
 _OTHER_KEY = generate_private_key(65537, 2048)
@@ -108,10 +108,8 @@ def status(url: str, body: bytes | None, tls: ssl.SSLContext | None, bearer: str
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[SecureBroker]:
-    created = SecureBroker(tmp_path)
-    created.start()
-    yield created
-    created.stop()
+    with running_broker(tmp_path) as created:
+        yield created
 
 
 def test_the_http_server_with_tls_and_tokens(broker: SecureBroker, tmp_path: Path) -> None:
@@ -247,10 +245,14 @@ def test_one_certificate_is_enough_without_outputs_at_the_broker(
 
 
 def test_one_certificate_for_both_connections_says_why(broker: SecureBroker) -> None:
-    relay = make_relay(broker, "ground")
+    wait_for_problem(make_relay(broker, "ground"), "--output-cert")
+
+
+def wait_for_problem(relay: Relay, text: str) -> None:
+    """Run a relay until it names a problem with this text."""
     relay.start()
     try:
-        wait_until(lambda: "--output-cert" in relay.problem)
+        wait_until(lambda: text in relay.problem)
     finally:
         relay.close()
 

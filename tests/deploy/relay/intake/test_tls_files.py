@@ -20,19 +20,17 @@ from deploy.relay.mqtt.tls_files import date_problem
 from tests.deploy.relay.intake.test_relay_access import (
     make_relay,
     replace_all_certificates,
-    wait_until,
+    wait_for_problem,
 )
-from tests.deploy.test_broker_security import SecureBroker
+from tests.deploy.test_broker_security import SecureBroker, running_broker
 
 _NOW = dt.datetime.now(dt.UTC)
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[SecureBroker]:
-    created = SecureBroker(tmp_path)
-    created.start()
-    yield created
-    created.stop()
+    with running_broker(tmp_path) as created:
+        yield created
 
 
 def write_certificate(path: Path, first_day: int, last_day: int, passphrase: bytes = b"") -> None:
@@ -90,12 +88,7 @@ def test_a_relay_says_why_the_broker_refuses_its_certificate(broker: SecureBroke
     for name, content in kept.items():
         (broker.pki / name).write_bytes(content)
     broker.start()
-    relay = make_relay(broker, "ground", "ground-outputs")
-    relay.start()
-    try:
-        wait_until(lambda: "alert" in relay.problem)
-    finally:
-        relay.close()
+    wait_for_problem(make_relay(broker, "ground", "ground-outputs"), "alert")
 
 
 def test_a_key_with_a_passphrase_is_an_error_and_no_question(tmp_path: Path) -> None:

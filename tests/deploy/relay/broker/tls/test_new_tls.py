@@ -26,10 +26,8 @@ def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[shipped.
     conf = tmp_path / "shipped.conf"
     conf.write_text(text.replace(_SHIPPED, "tls_version tlsv1.3"))
     monkeypatch.setattr(shipped, "CONF", conf)
-    created = shipped.SecureBroker(tmp_path)
-    created.start()
-    yield created
-    created.stop()
+    with shipped.running_broker(tmp_path) as created:
+        yield created
 
 
 def address(broker: shipped.SecureBroker, name: str, more: str = "") -> str:
