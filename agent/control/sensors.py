@@ -172,6 +172,8 @@ class ControlSensors:
         inputs.supply_c = self.validator.validate(
             supply_c, inputs.redundant_supply_c, inputs.return_c, self.supply.last_value(), dt
         )
+        inputs.supply_age_s = (self.supply.age(now) or 0) / 1e6
+        inputs.return_age_s = (self.return_sensor.age(now) or 0) / 1e6
         inputs.flow_lpm = self.flow.raw_value(now)
         inputs.dp_kpa = self.dp.raw_value(now)
         inputs.fws_supply_c = readings.fws_supply_c = value_or_none(self._fws_supply, now)
@@ -294,6 +296,10 @@ class ValidatedSensor:
     def raw_value(self, now: int) -> "float | None":
         """Return the reading before validation."""
         return None if self._raw_sensor is None else self._raw_sensor.value(now)
+
+    def age(self, now: int) -> "int | None":
+        """Return the microseconds since the device was read; None before the first reading."""
+        return None if self._raw_sensor is None else self._raw_sensor.age(now)
 
     def last_value(self) -> "float | None":
         """Return the value of the last cycle."""

@@ -104,6 +104,10 @@ if TYPE_CHECKING:
             """Return the value; None if its quality is not good."""
             ...
 
+        def age(self, now: int) -> "int | None":
+            """Return the microseconds since the last reading; None before the first."""
+            ...
+
     class ValveView(Protocol):
         """A valve; see `agent.control.actuator.valve`."""
 

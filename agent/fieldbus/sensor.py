@@ -75,6 +75,11 @@ class DifferenceSensor:
         upper, lower = self._upper.value(now), self._lower.value(now)
         return None if upper is None or lower is None else upper - lower
 
+    def age(self, now: int) -> "int | None":
+        """Return the age of the older reading; None before the first of both."""
+        upper, lower = self._upper.age(now), self._lower.age(now)
+        return None if upper is None or lower is None else max(upper, lower)
+
 
 def pressure_sensor(session: "SessionView", stale_us: int) -> "PointSensor | DifferenceSensor":
     """Return the sensor of the differential pressure: its own point, or supply minus return."""

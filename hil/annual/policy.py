@@ -168,6 +168,7 @@ class ColdloopPolicy(Policy):
         """Check the readings of the row as the unit does; estimate those that are missing."""
         raw, row, cooling = self._raw, self._row, self.cooling
         raw.supply_c, raw.return_c = readings.supply_c, readings.return_c
+        raw.supply_age_s = raw.return_age_s = dt  # they show the plant before this step
         raw.flow_lpm, raw.dp_kpa = readings.flow_lpm, readings.dp_kpa
         raw.fws_supply_c, raw.fws_flow_lpm = readings.fws_supply_c, readings.fws_flow_lpm
         raw.fws_return_c = None if self._plant is None else round(self._plant.fws_out_c, 2)

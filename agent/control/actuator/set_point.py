@@ -26,6 +26,10 @@ class NoSensor:
         """Return None."""
         return None
 
+    def age(self, now: int) -> "int | None":
+        """Return None."""
+        return None
+
 
 class NoValve:
     """The valve of a unit whose agent controls no valve."""

@@ -110,10 +110,15 @@ class RowPlausibility:
         flow = self.flow.value
         rate_scale = 1.0 if self.hydraulics.moving_left_s <= 0.0 else 6.0
         supply = self.supply.read(
-            r.supply_c, 8 / 10 * rate_scale, 5 / 10 * rate_scale, 17 / 10 * rate_scale, dt
+            r.supply_c,
+            8 / 10 * rate_scale,
+            5 / 10 * rate_scale,
+            17 / 10 * rate_scale,
+            dt,
+            r.supply_age_s,
         )
         return_c = self.return_signal.read(
-            r.return_c, 15 / 10 * rate_scale, rate_scale, rate_scale, dt
+            r.return_c, 15 / 10 * rate_scale, rate_scale, rate_scale, dt, r.return_age_s
         )
         self._update_model(r, flow)
         self.too_high_k = 0.0

@@ -45,16 +45,23 @@ class CheckedSignal:
         self.raw: float | None = None
         self._is_new_estimate = self._was_adopted = False
         self._small_gap_s = 0.0
-        self._elapsed_s = self._agree_s = self._mean_gap = 0.0
+        self._elapsed_s = self._age_s = self._agree_s = self._mean_gap = 0.0
         self._since_fault_s = _REPEATED_S
         self._stuck_raw: float | None = None
         self._stuck_s = self._stuck_estimate = self._moved_s = 0.0
 
     def read(
-        self, raw: "float | None", rise: float, fall: float, slack: float, dt: float
+        self,
+        raw: "float | None",
+        rise: float,
+        fall: float,
+        slack: float,
+        dt: float,
+        age_s: float = 0.0,
     ) -> "float | None":
         """Take a reading. Return it if it is valid. `rise`, `fall`: largest change per second;
-        `slack`: what noise can add to a change.
+        `slack`: what noise can add to a change. `age_s`: time since the device was read, s. A
+        reading that is taken again grows old; the next one shows the change of the whole time.
         """
         self._elapsed_s += dt
         self._since_fault_s += dt
@@ -66,10 +73,11 @@ class CheckedSignal:
         last, self.raw = self.raw, raw
         if last is not None:
             change = raw - last
-            limit = (rise if change > 0 else fall) * self._elapsed_s + slack
+            between_s = max(self._elapsed_s + self._age_s - age_s, dt)
+            limit = (rise if change > 0 else fall) * between_s + slack
             if not -limit <= change <= limit:
                 self.mark_suspect(RATE)
-        self._elapsed_s = 0.0
+        self._elapsed_s, self._age_s = 0.0, age_s
         return None if self.suspect else raw
 
     def mark_suspect(self, reason: str) -> None:

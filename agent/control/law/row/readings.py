@@ -6,13 +6,15 @@ Does not read sensors; see `agent.control.sensors`.
 
 
 class RowReadings:
-    """Readings of a cycle before the checks; None: unknown. `is_row_usual`: the word of the
-    protection; see `agent.control.law.row.hydraulics`.
+    """Readings of a cycle before the checks; None: unknown. `supply_age_s`, `return_age_s`: time
+    since the device was read. `is_row_usual`: the word of the protection; see
+    `agent.control.law.row.hydraulics`.
     """
 
     def __init__(self) -> None:
         self.supply_c: float | None = None
         self.return_c: float | None = None
+        self.supply_age_s = self.return_age_s = 0.0
         self.flow_lpm: float | None = None
         self.dp_kpa: float | None = None
         self.fws_supply_c: float | None = None

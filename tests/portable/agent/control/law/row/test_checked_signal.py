@@ -70,3 +70,28 @@ def test_a_rough_estimate_delays_the_trust_and_a_false_reading_never_gets_it():
     eq(second_of_trust(RATE, [0.1, 3.0], 10), None)
     eq(second_of_trust(RATE, [0.1, 3.0, 3.0], 10), None)
     eq(second_of_trust(RELATION, [0.0, 3.0, 0.0], 10), None)
+
+
+def suspicion_after(readings, ages):
+    """Return the suspicion after readings of these ages, one a second, which may fall by 1 K/s."""
+    signal = CheckedSignal(5.0, 90.0, 1.0, 0.12)
+    for raw, age_s in zip(readings, ages):
+        signal.read(raw, 1.5, 1.0, 1.0, 1.0, age_s)
+    return signal.suspect
+
+
+def test_rate_counts_the_time_between_the_readings_of_the_device():
+    eq(suspicion_after([48.0, 45.0], [0.0, 0.0]), RATE)
+    # taken again for three seconds, then read
+    eq(suspicion_after([48.0] * 4 + [43.5], [0.5, 1.5, 2.5, 3.5, 0.5]), "")
+    eq(suspicion_after([48.0] * 4 + [42.5], [0.5, 1.5, 2.5, 3.5, 0.5]), RATE)
+    eq(suspicion_after([48.0] * 4 + [43.5], [0.0] * 5), RATE)
+    # no value for three seconds after a reading that was old already
+    eq(suspicion_after([48.0, None, None, None, 42.5], [2.0, 0.0, 0.0, 0.0, 0.0]), "")
+    eq(suspicion_after([48.0, None, None, None, 42.5], [0.0] * 5), RATE)
+    # a small age does not make the cycle shorter
+    eq(suspicion_after([48.0, 46.1], [0.0, 0.9]), "")
+
+
+def test_jump_after_an_old_reading_is_found_when_the_next_is_fresh():
+    eq(suspicion_after([48.0, 48.0, 48.0, 47.0, 44.5], [0.0, 1.0, 2.0, 0.0, 0.0]), RATE)
