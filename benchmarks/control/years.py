@@ -7,8 +7,10 @@ example: python -m benchmarks.control.years --epw weather --out years --cases co
 
 Each year is one process of `coldloop hil year`, one at a time. Its record is a file in --out; a
 record that is there is not run again, so the table can be made in parts. A year of the controller
-takes 2 to 8 minutes of CPU on PyPy, a bound 20 s. The folder --epw has `dubai_tmyx.epw` and
-`johannesburg_tmyx.epw`; the other climates are synthetic.
+takes 2 to 8 minutes of CPU on PyPy, a bound 20 s. The folder --epw has `dubai_tmyx.epw`,
+`johannesburg_tmyx.epw`, `miami.epw` and `antananarivo.epw`; the other climates are synthetic. The
+last two are in packages of PyPI: `pyenergyplus-lbnl` 26.1.0 (Miami, TMY3) and `sinergym` 3.12.2
+(Antananarivo, IWEC).
 """
 
 import argparse
@@ -52,6 +54,8 @@ CASES: dict[str, tuple[tuple[str, str], tuple[str, ...], tuple[str, ...], str]] 
     "dry": (_DRY, (), (), "coldloop"),
     "dry_training": (_DRY, ("--load", "training"), (), "coldloop"),
     "johannesburg": (("johannesburg_tmyx.epw", "dry"), (), (), "coldloop"),
+    "miami": (("miami.epw", "adiabatic"), (), (), "coldloop"),
+    "antananarivo": (("antananarivo.epw", "dry"), (), (), "coldloop"),
     "abu_dhabi": (("abu-dhabi", "adiabatic"), (), (), "coldloop"),
     "cape_town": (("cape-town", "dry"), (), (), "coldloop"),
 }

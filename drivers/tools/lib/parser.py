@@ -54,4 +54,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> "NoReturn":
         """Print one line and exit with code 2."""
+        # argparse names the function that reads the value; those of this project read numbers
+        message = re.sub(r"invalid _\w+ value: (.+)", r"\1 is not a number", message)
         self.exit(WRONG_USE, "%s: %s%s\n" % (self.prog, message, self.hint))

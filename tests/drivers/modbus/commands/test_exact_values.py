@@ -108,3 +108,15 @@ def test_a_fault_names_the_file(tmp_path: Any, capsys: pytest.CaptureFixture[str
         with contextlib.suppress(SystemExit):
             assert modbus([*words, "--profile", str(file)]) == 2
         assert f"{file}: profile: " in capsys.readouterr().err
+
+
+def test_error_of_a_number_names_no_internal_function(capsys: pytest.CaptureFixture[str]) -> None:
+    def _read_count(text: str) -> int:
+        return int(text)
+
+    parser = Parser(prog="p")
+    parser.add_argument("--limit", type=_read_count)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--limit", "x"])
+    error = capsys.readouterr().err
+    assert error == "p: argument --limit: 'x' is not a number; --help tells more\n"
