@@ -33,6 +33,11 @@ if TYPE_CHECKING:
             """Return whether flow and pressure belong together as usual."""
             ...
 
+        @property
+        def is_level_low(self) -> bool:
+            """Return whether coolant is lost."""
+            ...
+
 
 SENSOR_RATE = AlarmRecord(
     "sensor_rate", DEGRADED, "supply temperature moved faster than it can", "", True
@@ -190,6 +195,7 @@ class ControlSensors:
         if self.plausibility is not None:
             protection = self._protection
             inputs.is_row_usual = None if protection is None else protection.is_row_usual
+            inputs.is_level_low = protection is not None and protection.is_level_low
             self.plausibility.step(inputs, dt)
             readings.is_usual = self.plausibility.is_usual
             readings.low_flow_k = self.plausibility.low_flow_k

@@ -115,6 +115,7 @@ class Interlock(Component):
         """Read all inputs and claim the actuators."""
         self._scan_inputs(now)
         self.loop_watch.step(now)
+        self.protection.is_level_low = self.loop_watch.is_low
         self._limit_early()
         if self.start_permit.missing:
             is_read = None not in [cause.is_on for cause, _, _, _ in self.inputs]

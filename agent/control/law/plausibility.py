@@ -14,7 +14,8 @@ R1 and R6 without the supply: an error d of the supply shifts both by -d. An err
 shifts R1 by d and R6 by (1 - e) d. Another pair is no proof against one sensor. The factors of R1
 and R6 (calibration of the sensors, model) are learned while the row is steady: in the first minute,
 and then slowly while R1 agrees. While a sensor is suspect, or the row is not the usual one, nothing
-is learned. `may_learn_ua` permits learning of the exchanger: a false sensor
+is learned. What leaves by a leak takes heat with it: if coolant was lost in the first minute, it
+begins again when the loss has ended. `may_learn_ua` permits learning of the exchanger: a false sensor
 value must not change the model.
 """
 
@@ -41,7 +42,7 @@ from both would move the valve again.
 """
 _HOLD_S = 200.0
 _FIRST_S, _SLOW_EXTRA_S, _MAX_AVERAGE_S = 59.5, 900.0, 14_400.0
-_YOUNG_MODEL_S, _RESTORED_S = 300.0, 60.0
+_YOUNG_MODEL_S, _RESTORED_S, _LOSS_S = 300.0, 60.0, 9.5
 _FINE_K, _GROSS_K = 22 / 100, 15 / 10
 _LEARN_K, _RESTORE_K = 20 / 100, 12 / 100
 _MOVED_K = 40 / 100
@@ -81,7 +82,7 @@ class RowPlausibility:
         self._design_lpm = design_lpm
         self._fine_s = self._gross_s = self._steady_s = 0.0
         self._unsteady_left_s = _FIRST_UNSTEADY_S
-        self._learned_s = self._apart_s = 0.0
+        self._learned_s = self._apart_s = self._loss_s = 0.0
         self._mean_return_c: float | None = None
         self._mean_fws_lpm = 0.0
         self._fine_residuals = [0.0, 0.0]
@@ -121,6 +122,7 @@ class RowPlausibility:
             r.return_c, 15 / 10 * rate_scale, rate_scale, rate_scale, dt, r.return_age_s
         )
         self._update_model(r, flow)
+        self._follow_loss(r, dt)
         self.too_high_k = 0.0
         if supply is not None and return_c is not None:
             self._compare(r, flow, supply, return_c, dt)
@@ -160,6 +162,20 @@ class RowPlausibility:
         return self.supply, self.return_signal, self.flow, self.dp
 
     # Temperatures.
+
+    def _follow_loss(self, r: "RowReadings", dt: float) -> None:
+        """Count the time of the first minute in which coolant was lost."""
+        if r.is_level_low:
+            self._loss_s += dt if 0.0 < self._learned_s <= _FIRST_S else 0.0
+            return
+        if self._loss_s > _LOSS_S:
+            self._learn_again()
+        self._loss_s = 0.0
+
+    def _learn_again(self) -> None:
+        """Begin the first minute again."""
+        self._learned_s = self._steady_s = 0.0
+        self._fine_residuals[:] = self._gross_residuals[:] = [0.0, 0.0]
 
     def _update_model(self, r: "RowReadings", flow: "float | None") -> None:
         """Update the rise by R1 and the effectiveness of R6; None: not known."""
@@ -314,8 +330,7 @@ class RowPlausibility:
         is_young = self._learned_s < _YOUNG_MODEL_S
         for signal in (self.supply, self.return_signal):
             if signal.note_age(is_young):
-                self._learned_s = self._steady_s = 0.0
-                self._fine_residuals[:] = self._gross_residuals[:] = [0.0, 0.0]
+                self._learn_again()
         for signal, raw, estimate in (
             (self.return_signal, r.return_c, return_estimate),
             (self.supply, r.supply_c, supply_estimate),

@@ -250,3 +250,41 @@ def test_a_return_that_reads_too_low_does_not_make_the_supply_too_high():
         r.return_c -= 0.6
         run(row, r, 1)
         eq((row.return_signal.suspect, row.too_high_k), ("", 0.0))
+
+
+def row_after_a_leak(level_low_s):
+    """Return the factor of R1, and whether the supply was suspect after a leak, which made the rise
+    0.3 K smaller when the row was first read. `level_low_s`: duration of the alarm of the leak.
+    """
+    row, r = steady_row()
+    r.supply_c += 0.3
+    run(row, r, 30)
+    r.is_level_low = level_low_s > 0
+    run(row, r, level_low_s)
+    r.is_level_low = False
+    run(row, r, 70 - level_low_s)
+    r.supply_c -= 0.3
+    reasons = []
+    for _ in range(300):
+        row.step(r, 1.0)
+        reasons.append(row.supply.suspect)
+    return row.heat_factor, max(reasons)
+
+
+def test_what_was_learned_during_a_loss_of_coolant_is_learned_again():
+    factor, suspect = row_after_a_leak(60)
+    near(factor, 1.0, 0.005)
+    eq(suspect, "")
+    eq(row_after_a_leak(0)[1], RELATION)
+    eq(row_after_a_leak(8)[1], RELATION)  # too short to have shifted the mean
+
+
+def test_a_loss_of_coolant_after_the_first_minute_changes_no_factor():
+    row, r = steady_row()
+    run(row, r, 200)
+    r.is_level_low = True
+    run(row, r, 60)
+    r.is_level_low = False
+    r.supply_c += 0.5
+    run(row, r, 100)
+    eq(row.supply.suspect, RELATION)
