@@ -15,8 +15,8 @@ shifts R1 by d and R6 by (1 - e) d. Another pair is no proof against one sensor.
 and R6 (calibration of the sensors, model) are learned while the row is steady: in the first minute,
 and then slowly while R1 agrees. While a sensor is suspect, or the row is not the usual one, nothing
 is learned. What leaves by a leak takes heat with it: if coolant was lost in the first minute, it
-begins again when the loss has ended. `may_learn_ua` permits learning of the exchanger: a false sensor
-value must not change the model.
+begins again when the loss has ended. `may_learn_ua` permits learning of the exchanger: a false
+sensor value must not change the model.
 """
 
 from collections import namedtuple
