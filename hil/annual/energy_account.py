@@ -99,7 +99,7 @@ class AnnualAccount:
     max_case_c: float = 0.0
     below_flow_s: float = 0.0
     min_flow_lpm: float = 1e9
-    max_supply_c: float = 0.0
+    max_supply_c: float = -99.0
     reversals: int = 0
     travel_pct: float = 0.0
     parts_kwh: dict[str, float] = field(default_factory=dict)
