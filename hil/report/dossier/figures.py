@@ -118,7 +118,6 @@ def _check_annual(content: Content) -> None:
         _optional(figure["value"], name, *_ANNUAL_RANGE.get(name, (0.0, _MOST)))
         _optional(figure["uncertainty_pct"], f"{name}: uncertainty_pct", 0.0)
 
-
     _check_ratio(values, "PUE", "all energy", "IT energy")
     _check_ratio(values, "WUE", "water", "IT energy")
 

@@ -74,6 +74,7 @@ def _table(table: Table) -> str:
     title = f"<h3>{_escaped(table.title)}</h3>" if table.title else ""
     head = "".join(f"<th>{_escaped(cell)}</th>" for cell in table.head)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{_escaped(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
+        "<tr>" + "".join(f"<td>{_escaped(cell)}</td>" for cell in row) + "</tr>"
+        for row in table.rows
     )
     return f'{title}<div class="wide" tabindex="0"><table><tr>{head}</tr>{rows}</table></div>'

@@ -71,7 +71,7 @@ def test_rollover_reset_and_jump_of_a_counter():
 
 
 def test_a_meter_that_has_lost_counts_is_not_reset():
-    """After a power cut a meter can show a little less than before. Its whole reading is not new."""
+    """After a power cut a meter can show a little less. Its whole reading is not new."""
     made, reading = make_counter(most_w=100_000)
     made.last_raw = 60_000
     eq((add_reading(made, reading, 59_998, HOUR), made.resets, made.jumps), (0, 0, 1))
