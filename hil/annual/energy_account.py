@@ -148,6 +148,10 @@ class AnnualAccount:
         self.min_flow_lpm = min(self.min_flow_lpm, flow_lpm)
         self.max_supply_c = max(self.max_supply_c, supply_c)
 
+    def reset_extremes(self) -> None:
+        """Forget the hottest case and the smallest dew-point margin so far."""
+        self.max_case_c, self.min_margin_k = 0.0, 99.0
+
     def add_water(self, kg: float) -> None:
         """Add consumed water, kg."""
         self.water_kg += kg
