@@ -7,10 +7,12 @@ steps lose nothing over a year.
 A counter (kWh, m3) gives the difference of two readings, also over a restart of the controller. An
 implausible step (more than `max_rate` permits in the time between the readings) is not counted:
     backwards, plausible with `rollover_raw` added      rollover: counted
-    backwards otherwise                                reset to 0: only the present reading counts
+    backwards to at most half of the last reading      reset to 0: only the present reading counts
+    backwards otherwise                                the meter has lost counts: not counted
     forwards by too much                               jump (new meter): not counted
-Each of the three has a counter. A rate (W, L/min) is multiplied by the time since the last reading.
-A gap longer than `MAX_GAP_US` counts nothing.
+Rollovers, resets and jumps have counters; lost counts are jumps. A rate (W, L/min) is multiplied by
+the time since the last reading; below 0 it is 0. A gap longer than `MAX_GAP_US` counts nothing. So
+no result is negative: an account below 0 could not be stored.
 """
 
 from collections import namedtuple
@@ -73,7 +75,7 @@ class MeterReader:
         if not self.is_counter:
             elapsed_us = reading.read_at - previous_at
             return (
-                self._to_base_units(reading.raw * elapsed_us)
+                self._to_base_units(max(reading.raw, 0) * elapsed_us)
                 if previous_at and elapsed_us <= MAX_GAP_US
                 else 0
             )
@@ -98,6 +100,9 @@ class MeterReader:
         ):
             self.rollovers += 1
             return self._to_base_units(step + self.rollover_raw)
+        if not 0 <= 2 * raw <= last:
+            self.jumps += 1
+            return 0
         self.resets += 1
         return self._to_base_units(raw) if self._is_plausible(raw, elapsed_us) else 0
 

@@ -56,8 +56,13 @@ def check(
     roles = [meter["role"] for meter in config["ledger"]["meters"]]
     if "it" not in roles:
         errors.append("ledger.meters: none has the role it; nothing can be divided by it")
+    seen: set[tuple[str, str, str]] = set()
     for i, meter in enumerate(config["ledger"]["meters"]):
         path = "ledger.meters[%d]" % i
+        key = (meter["role"], meter["device"], meter["point"])
+        if key in seen:
+            errors.append("%s: %s.%s counts twice for %s" % ((path,) + key[1:] + key[:1]))
+        seen.add(key)
         profile = profiles.get(meter["device"])
         if profile is None:
             errors.append("%s.device: no device is named %s" % (path, meter["device"]))

@@ -26,6 +26,9 @@ from deploy.orchestrate.slurm.actuator import SlurmActuator
 from deploy.orchestrate.slurm.client import SlurmClient
 from drivers.tools.lib.parser import Parser
 
+_SLURM_CONF = "/etc/slurm/slurm.conf"
+"""The default of Debian; with other names of the same file the lock is the same."""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
@@ -107,9 +110,10 @@ def own_scheduler(settings: OrchestrateSettings) -> socket.socket:
     """
     place = ""
     if settings.slurm is not None:
-        place = settings.slurm.conf or os.environ.get("SLURM_CONF", "")
+        place = settings.slurm.conf or os.environ.get("SLURM_CONF", "") or _SLURM_CONF
+        place = os.path.realpath(place)
     elif settings.kubernetes is not None:
-        place = settings.kubernetes.server
+        place = settings.kubernetes.server.rstrip("/").lower()
     lock = socket.socket(socket.AF_UNIX)
     try:
         lock.bind("\0coldloop-orchestrate-" + hashlib.sha256(place.encode()).hexdigest()[:32])

@@ -102,8 +102,9 @@ def _check(arguments: argparse.Namespace, hours: int) -> None:
         raise BenchError("--unit: --write-unit writes the default of the site and reads no unit")
     if arguments.bound != "free" and (arguments.policy != "optimum" or arguments.window != 1):
         raise BenchError("--bound: only for the policy optimum, and without --window")
-    if arguments.silent != "none" and arguments.policy == "optimum":
-        raise BenchError("--silent: the policy optimum has no sensors")
+    for option, fault in (("--silent", arguments.silent), ("--humidity", arguments.humidity)):
+        if fault != "none" and arguments.policy == "optimum":
+            raise BenchError(f"{option}: the policy optimum has no sensors")
     for name, value, low, high in (
         ("--it-kw", arguments.it_kw, _MIN_KW, _MAX_KW),
         ("--hours", arguments.hours, _MIN_HOURS, 10 * hours),
@@ -196,7 +197,14 @@ def format_record(record: dict[str, Any]) -> str:
             f"  dew margin  {record['hours_below_dew_margin']:.2f} h below 2 K, least distance "
             f"to it {record['least_dew_margin_k']:.1f} K"
         ),
-        f"  worst case  {record['worst_case_c']:.1f} degC",
+        (
+            f"  flow        {record['hours_below_flow']:.2f} h below the limit of the platform, "
+            f"least flow {record['least_flow_lpm_kw']:.2f} L/min per kW"
+        ),
+        (
+            f"  hottest     case {record['worst_case_c']:.1f} degC, "
+            f"supply {record['hottest_supply_c']:.1f} degC"
+        ),
         (
             f"  valve       {record['valve_travel_pct']:.0f} % of travel, "
             f"{record['reversals']} reversals"

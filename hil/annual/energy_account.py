@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from hil.annual.site import AnnualSite
 
 _H = 3600.0
+_FLOW_TOLERANCE = 0.005
+"""A flow that is below the limit of the platform by less than this fraction holds the limit."""
 
 FORMAT = "coldloop-year-1"
 """Marks the record of a simulated year, so that no reader takes it for a measurement."""
@@ -37,6 +39,9 @@ KEYS = (
     "hours_shed",
     "energy_shed_pct",
     "hours_below_dew_margin",
+    "hours_below_flow",
+    "least_flow_lpm_kw",
+    "hottest_supply_c",
     "worst_case_c",
     "valve_travel_pct",
     "reversals",
@@ -92,6 +97,9 @@ class AnnualAccount:
     below_margin_s: float = 0.0
     min_margin_k: float = 99.0
     max_case_c: float = 0.0
+    below_flow_s: float = 0.0
+    min_flow_lpm: float = 1e9
+    max_supply_c: float = -99.0
     reversals: int = 0
     travel_pct: float = 0.0
     parts_kwh: dict[str, float] = field(default_factory=dict)
@@ -132,6 +140,13 @@ class AnnualAccount:
             self.min_margin_k = dew_margin_k
         if case_c > self.max_case_c:
             self.max_case_c = case_c
+
+    def add_coolant(self, dt: float, supply_c: float, flow_lpm: float) -> None:
+        """Add the supply temperature and the secondary flow of a step of `dt` seconds."""
+        if flow_lpm < (1.0 - _FLOW_TOLERANCE) * self.site.limits.min_lpm_kw * self.site.it_kw:
+            self.below_flow_s += dt
+        self.min_flow_lpm = min(self.min_flow_lpm, flow_lpm)
+        self.max_supply_c = max(self.max_supply_c, supply_c)
 
     def reset_extremes(self) -> None:
         """Forget the hottest case and the smallest dew-point margin so far."""
@@ -198,6 +213,9 @@ class AnnualAccount:
             ),
             "hours_below_dew_margin": round(self.below_margin_s / _H, 2),
             "least_dew_margin_k": round(self.min_margin_k, 2),
+            "hours_below_flow": round(self.below_flow_s / _H, 2),
+            "least_flow_lpm_kw": round(self.min_flow_lpm / site.it_kw, 3),
+            "hottest_supply_c": round(self.max_supply_c, 1),
             "worst_case_c": round(self.max_case_c, 1),
             "valve_travel_pct": round(self.travel_pct, 0),
             "reversals": self.reversals,

@@ -26,7 +26,6 @@ _STEADY_K = 0.6
 _ROOM_C = 27.0
 _REVERSAL_PCT = 0.5
 _BALANCE = 0.001
-_MONTHS = (31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
 
 Progress = Callable[[int, int, AnnualAccount], None]
 
@@ -104,7 +103,7 @@ class AnnualRun:
         water = facility.water_kg if facility is not None else 0.0
         for minute in range(_MINUTE):
             self._set_load(3600 * hour + 60 * minute)
-            self._run_minute(self.site.weather.at(hour + minute / _MINUTE), count)
+            self._run_minute(self.site.weather.at(hour + minute / _MINUTE), count, hour)
         self.assert_balances()
         if not count:
             return
@@ -116,8 +115,7 @@ class AnnualRun:
             (account.facility_j - before[2]) / 3600.0,
             (account.fan_j - before[3]) / 3600.0,
         )
-        day = hour // 24 % 365
-        account.add_hour(next(i for i, end in enumerate(_MONTHS) if day < end), watts)
+        account.add_hour(self.site.weather.month(hour), watts)
         if hour % 24 == 12:
             self._record_noon(self.site.weather.at(hour))
 
@@ -142,8 +140,8 @@ class AnnualRun:
             }
         )
 
-    def _run_minute(self, weather: Hour, count: bool) -> None:
-        """Run one minute with constant weather."""
+    def _run_minute(self, weather: Hour, count: bool, hour: int) -> None:
+        """Run one minute of an hour with constant weather."""
         plant, policy, account = self.plant, self.policy, self.account
         facility = plant.facility
         if facility is None:
@@ -151,7 +149,7 @@ class AnnualRun:
         facility.set_air(weather.air())
         room_c = max(_ROOM_C, weather.dew_c + 1.0)
         self.sensors.begin_minute(self._now_s * _SECOND)
-        self.sensors.sample_room(policy, room_c, weather.dew_c, self._now_s * _SECOND)
+        self.sensors.sample_room(policy, room_c, weather.dew_c, self._now_s * _SECOND, hour)
         dew_limit_c = weather.dew_c + DEW_MARGIN_K
         sample, valve, pump, load = self.sensors.sample, plant.valve, plant.pumps[0], plant.load
         self._wet = self.site.is_wet(weather.dry_c, self._wet)
@@ -184,6 +182,7 @@ class AnnualRun:
             )
             account.add_step(dt, powers_w)
             account.add_extremes(dt, plant.supply_true_c - dew_limit_c, plant.case_c)
+            account.add_coolant(dt, plant.supply_true_c, plant.flow_true_lpm)
 
     def _choose_step(self, remaining_s: int) -> int:
         """Return the length of the next step, s."""

@@ -26,7 +26,7 @@ from hil.plant.air.psychrometrics import humidity_pct
 from hil.plant.plant import Plant
 
 _ERRORS = ((-2.0, -0.2), (1.0, 0.1))  # relative humidity %, temperature K
-_DEAD_FROM_S = 31 * 86_400
+_DEAD_FROM_HOUR = 31 * 24
 _POWER_CLASS, _FLOW_CLASS, _VALVE_FLOW_CLASS = 0.01, 0.01, 0.02
 _TEMPERATURE_K, _AIR_K = 0.15, 0.3
 _MIN_DROPOUT_S, _MAX_DROPOUT_S = 10, 300
@@ -57,7 +57,7 @@ class SampledSensors:
         self.readings = ControlReadings()
         self._has = policy.sensors
         self._dead = {"none": 0, "dead": 1, "both-dead": 2}[faults]
-        self._dead_from_s = _DEAD_FROM_S
+        self._dead_from_hour = _DEAD_FROM_HOUR
         rng = Random(f"{seed}/sensor errors")
         self._power, self._pump_power = (1.0 + _error(rng, _POWER_CLASS) for _ in range(2))
         self._flow = 1.0 + _error(rng, _FLOW_CLASS)
@@ -109,9 +109,11 @@ class SampledSensors:
             if rng.random() < self._dropout:
                 self._lost[name] = now + _SECOND * rng.randint(_MIN_DROPOUT_S, _MAX_DROPOUT_S)
 
-    def sample_room(self, policy: Policy, room_c: float, dew_c: float, now: int) -> None:
-        """Read the humidity sensors, once a minute."""
-        dead = self._dead if now >= self._dead_from_s * _SECOND else 0
+    def sample_room(
+        self, policy: Policy, room_c: float, dew_c: float, now: int, hour: int = 0
+    ) -> None:
+        """Read the humidity sensors, once a minute. `hour`: of the weather, not of the run."""
+        dead = self._dead if hour >= self._dead_from_hour else 0
         for i, (humidity_error, error_k) in enumerate(_ERRORS):
             if i < dead:
                 continue

@@ -32,6 +32,7 @@ _FULL_FLOW = 1.16
 """Flow at full pump speed, as a fraction of the design flow."""
 _DESIGN_TOLERANCE = 0.05
 """`design_kw` may differ by this fraction from the IT power of the row without a note."""
+_SPEED_TOLERANCE_PCT = 0.1
 _BAUD = "?baud=115200&parity=E"
 
 
@@ -108,7 +109,35 @@ def _notes(unit: YearUnit, site: AnnualSite) -> tuple[str, ...]:
             f"cooling.optimum.design_kw of the unit is {design_kw:g}, and the row has "
             f"{site.it_kw:g} kW"
         )
-    return tuple(notes)
+    return (*notes, *_limit_notes(unit, site))
+
+
+def _limit_notes(unit: YearUnit, site: AnnualSite) -> list[str]:
+    """Return notes about settings that let the unit leave the limits of the platform, or assume
+    another thermostat. A unit below the least flow can cost less than the bound, which keeps it.
+    """
+    limits, optimum = site.limits, unit.settings.get("optimum", {})
+    slowest_pct = min(unit.pressure.min_pct, optimum.get("pump_min_pct", 100.0))
+    notes = []
+    if slowest_pct < site.min_pump_pct - _SPEED_TOLERANCE_PCT:
+        notes.append(
+            f"the pumps of the unit may run at {slowest_pct:g} %: the flow of the platform, "
+            f"{limits.min_lpm_kw:g} L/min per kW, needs {site.min_pump_pct:.4g} %. See "
+            "hours_below_flow"
+        )
+    case_c = optimum.get("case_max_c")
+    if case_c is not None and case_c > limits.case_max_c:
+        notes.append(
+            f"cooling.optimum.case_max_c of the unit is {case_c:g} degC, above the "
+            f"{limits.case_max_c:g} degC of the platform"
+        )
+    wet_c = unit.settings.get("fans", {}).get("wet_above_c")
+    if wet_c is not None and site.kind == "adiabatic" and wet_c != site.wet_above_c:
+        notes.append(
+            f"cooling.fans.wet_above_c of the unit is {wet_c:g} degC, and the pads of the site are "
+            f"wet above {site.wet_above_c:g} degC"
+        )
+    return notes
 
 
 def compile_unit(raw: Any, name: str, path: Path | None = None) -> YearUnit:

@@ -123,6 +123,8 @@ class Facility:
         cold, hot = self.cold_c, self.hot_c
         return_c = cold + (heat_w + self.pump_w) / water
         rejected = self.rejected_w = self._rejection_w_k * (hot - self._intake_c)
+        if self.kind == "tower":  # its water follows the heat, that of pads only the air
+            self._water_kg_s = self._consumption_kg_s()
         self.hot_c = hot + (return_c - hot) * self._hot_refill
         self.cold_c = cold + (hot - rejected / water - cold) * self._cold_refill
         self._in_j += (heat_w + self.pump_w) * dt_s
@@ -145,8 +147,12 @@ class Facility:
         self.pump_w = facility_pump_w(
             p, lpm / self._row.hx_fws_design_lpm, self._row.hx_fws_design_lpm
         )
-        heat = self.rejected_w
-        self._water_kg_s = water_kg_s(cooler, kind, air, self.wet, fan, heat)
+        self._water_kg_s = self._consumption_kg_s()
+
+    def _consumption_kg_s(self) -> float:
+        """Return the water consumption at the present heat, kg/s."""
+        fan, heat_w = self.fan_pct / 100.0, self.rejected_w
+        return water_kg_s(self.cooler, self.kind, self.air, self.wet, fan, heat_w)
 
     @property
     def residual_j(self) -> float:

@@ -63,6 +63,7 @@ class SlurmActuator:
         self._weighed_at: float | None = None
         self._ours: set[str] = set()
         self._set_down: set[str] = set()
+        self._raised: set[str] = set()  # set up again by a person, who has the last word
         self._missing: set[str] = set()
         self._jobs: list[SlurmJob] = []
         self._is_started = self._has_read_jobs = False
@@ -126,7 +127,7 @@ class SlurmActuator:
         self._weights.reset(nodes.values())
 
     def _undo_jobs(self) -> None:
-        for job in self._client.jobs():
+        for job in self._client.jobs("PENDING,RUNNING,SUSPENDED"):  # a person can requeue a job
             if is_suspended(job):
                 self._resume(job)
             elif is_resumed(job):
@@ -236,11 +237,14 @@ class SlurmActuator:
         if not self._settings.partition_down:
             return
         states = self._client.partition_states()
-        due = [name for name in self._settings.partition_down if states.get(name) == "UP"]
         mine = [node for node in self._client.nodes().values() if is_drained(node)]
         if not mine:
             return
-        known = self._set_down.union(*map(down_partitions, mine))
+        up = {name for name in self._settings.partition_down if states.get(name) == "UP"}
+        marked: set[str] = set().union(*map(down_partitions, mine))
+        self._raised |= up & self._set_down & marked  # an undo removes the marks, a person does not
+        due = sorted(up - self._raised)
+        known = self._set_down | marked
         wanted = {*due, *(name for name in known if states.get(name) == "DOWN")}
         for reason in sorted({n.reason for n in mine if not wanted <= down_partitions(n)}):
             same = [node for node in mine if node.reason == reason]
@@ -268,6 +272,7 @@ class SlurmActuator:
                 self._client.control("update", f"partitionname={name}", "state=up")
                 self._log(f"slurm: partition {name} up")
         self._set_down = set()
+        self._raised = set()
         marked = [node for node in self._client.nodes().values() if down_partitions(node)]
         for reason in sorted({node.reason for node in marked}):
             words = [word for word in reason.split() if not word.startswith(DOWN_MARK)]
@@ -319,9 +324,9 @@ class SlurmActuator:
         licence = decision.row.licence
         job = max(running, key=lambda job: (job.licences.get(licence, 0), job.start_s, job.number))
         self._set_comment(job, f"{SUSPENDED} {job.admin_comment}".strip())
-        self._client.control("suspend", str(job.number))
+        self._client.control("suspend", job.name)
         self._resumed_at = now
-        self._log(f"slurm: job {job.number} suspended: {decision.reason}")
+        self._log(f"slurm: job {job.name} suspended: {decision.reason}")
 
     def _resume_one(self, decision: RowDecision, jobs: list[SlurmJob], now: float) -> None:
         """Resume the oldest suspended job for which the headroom is sufficient."""
@@ -341,12 +346,12 @@ class SlurmActuator:
 
     def _resume(self, job: SlurmJob) -> None:
         if "SUSPENDED" in job.states:
-            self._client.control("resume", str(job.number))
-            self._log(f"slurm: job {job.number} resumed")
+            self._client.control("resume", job.name)
+            self._log(f"slurm: job {job.name} resumed")
         self._set_comment(job, without_mark(job.admin_comment))
 
     def _set_comment(self, job: SlurmJob, comment: str) -> None:
-        self._client.control("update", f"jobid={job.number}", f"admincomment={comment}")
+        self._client.control("update", f"jobid={job.name}", f"admincomment={comment}")
 
     # Weights.
 

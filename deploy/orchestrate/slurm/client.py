@@ -38,9 +38,14 @@ class SlurmNode:
 
 @dataclass(frozen=True, slots=True)
 class SlurmJob:
-    """A job that has nodes. `licences`: count by name. `admin_comment`: of operators."""
+    """A job. `licences`: count by name. `admin_comment`: of operators.
+
+    `name`: what scontrol changes. A task of an array is 12_3, also if its number is that of the
+    array: 12 alone would change all tasks.
+    """
 
     number: int
+    name: str
     states: frozenset[str]
     partition: str
     nodes: tuple[str, ...]
@@ -122,9 +127,9 @@ class SlurmClient:
         found = self._show(("scontrol", "show", "nodes"), "nodes", _parse_node)
         return {node.name: node for node in found}
 
-    def jobs(self) -> list[SlurmJob]:
-        """Return the running and suspended jobs."""
-        words = ("squeue", "--states=RUNNING,SUSPENDED")
+    def jobs(self, states: str = "RUNNING,SUSPENDED") -> list[SlurmJob]:
+        """Return the jobs in these states."""
+        words = ("squeue", f"--states={states}")
         found = self._show(words, "jobs", _parse_job)
         nodes = self._expand({text for _, text in found})
         return [replace(job, nodes=nodes[text]) for job, text in found]
@@ -165,8 +170,10 @@ def _parse_node(entry: Any) -> SlurmNode:
 
 def _parse_job(entry: Any) -> tuple[SlurmJob, str]:
     """Return a job without its nodes, and the host list of them."""
+    number = _count(entry["job_id"])
     job = SlurmJob(
-        _count(entry["job_id"]),
+        number,
+        _task_name(entry, number),
         _states(entry["job_state"]),
         _text(entry.get("partition")),
         (),
@@ -175,6 +182,13 @@ def _parse_job(entry: Any) -> tuple[SlurmJob, str]:
         _count(entry.get("start_time")),
     )
     return job, _text(entry.get("nodes"))
+
+
+def _task_name(entry: Any, number: int) -> str:
+    """Return the name of a job for scontrol; see `SlurmJob`."""
+    array, task = _count(entry.get("array_job_id")), _count(entry.get("array_task_id"), -1)
+    is_task = array > 0 and task >= 0
+    return f"{array}_{task}" if is_task else str(number)
 
 
 def _parse_licence(entry: Any) -> SlurmLicence:
@@ -219,7 +233,7 @@ def _count(value: Any, default: int = 0) -> int:
         return default
     if type(value) is not int or value < 0:
         raise TypeError(f"{value!r} is not a count")
-    return value or default
+    return value
 
 
 def parse_licences(text: str) -> dict[str, int]:

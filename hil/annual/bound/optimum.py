@@ -25,6 +25,7 @@ from hil.annual.energy_account import AnnualAccount, StepPowers
 from hil.annual.site import DEW_MARGIN_K, AnnualSite
 from hil.annual.unit_file import CASE_MARGIN_K, SUPPLY_MARGIN_K
 from hil.plant.air.weather import Hour
+from hil.plant.fluid.exchanger import capacity_w_k
 
 _HOUR_S = 3600.0
 _LEVELS_PER_HOUR = 60
@@ -32,7 +33,6 @@ _LEVELS_PER_HOUR = 60
 _PROVEN_HOURS = 24
 _PROOF_TOLERANCE = 0.003  # of the cost
 _LOAD_ROUNDING = 0.0101  # of the load: the search has steps of 1 %
-_MONTHS = (31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
 
 
 def sum_optimum(
@@ -117,6 +117,7 @@ def _add_hour(account: AnnualAccount, search: SiteBound, number: int, block: lis
     levels = _levels(site, block)
     airs = [site.weather.at(n + 0.5) for n in block]
     it = pump = facility = fan = 0.0
+    lpm_w_k = capacity_w_k(1.0, site.row.tcs_rho_kg_m3, site.row.tcs_cp_j_kgk)
     point: SteadyPoint | None = None
     for load in levels:
         point = min((search.find(air, load, hour.dew_c) for air in airs), key=_order)
@@ -131,10 +132,10 @@ def _add_hour(account: AnnualAccount, search: SiteBound, number: int, block: lis
         account.add_step(dt, powers)
         account.add_water(point.water_kg_s * dt)
         account.add_extremes(dt, point.supply_c - hour.dew_c - DEW_MARGIN_K, point.case_c)
+        account.add_coolant(dt, point.supply_c, flows.tcs_w_k / lpm_w_k)
         it, pump = it + point.it_w * dt, pump + flows.pump_w * dt
         facility, fan = facility + flows.facility_w * dt, fan + point.fan_w * dt
-    day = number // 24 % 365
-    month = next(m for m, end in enumerate(_MONTHS) if day < end)
+    month = site.weather.month(number)
     account.add_hour(month, (it / _HOUR_S, pump / _HOUR_S, facility / _HOUR_S, fan / _HOUR_S))
     if number % 24 == 12 and point is not None:
         account.add_day(_noon(hour, point))

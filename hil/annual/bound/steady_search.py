@@ -42,6 +42,8 @@ from hil.plant.steady_state import pump_electric_w, shaft_w
 LATTICE = 64
 _COARSE = 8
 _KEPT = 3  # coarse points from which the search is refined
+_SHED_STEPS = 2000.0  # of the load that is shed
+_HARD_STEP = 2  # of the pumps, where load is shed: more flow cools cases and warms the supply
 _BISECTIONS = 18
 _GOLDEN = 0.381966
 _GOLDEN_STEPS = 14
@@ -315,25 +317,27 @@ class SteadySearch:
         return high
 
     def _shed(self, c: Conditions, load: float) -> SteadyPoint:
-        """Return the point with the largest load that full flows and fans can take."""
+        """Return the point with the largest load that full flows and fans can take.
+
+        Its `load_fraction` is the first step above it, so that no controller can serve more.
+        """
         key = (c.work_w, c.intake_c, c.density, c.pads_k, c.wet)
         if key in self._shed_cache:
             return self._shed_cache[key]
         full_w = 1000.0 * self.site.it_kw
-        low, high = 0, int(200.0 * load)
+        low, high = 0, ceil(_SHED_STEPS * load - 1e-6)
         point: SteadyPoint | None = None
         while high - low > 1:
             middle = (low + high) // 2
             reduced = replace(
-                c, work_w=full_w * middle / 200.0 - self.chip_leakage_w, min_supply_c=-100.0
+                c, work_w=full_w * middle / _SHED_STEPS - self.chip_leakage_w, min_supply_c=-100.0
             )
             found = self._hardest(reduced)
             if found is None:
                 high = middle
             else:
-                low, point = middle, replace(found, load_fraction=middle / 200.0)
-        if point is None:
-            point = self._off()
+                low, point = middle, found
+        point = self._off() if point is None else replace(point, load_fraction=high / _SHED_STEPS)
         self._shed_cache[key] = point
         return point
 
@@ -346,7 +350,7 @@ class SteadySearch:
 
     def _hardest(self, c: Conditions) -> SteadyPoint | None:
         """Return a state with full fans that holds the limits; None if there is none."""
-        for i in range(LATTICE, -1, -LATTICE // _COARSE):
+        for i in range(LATTICE, -1, -_HARD_STEP):
             for j in range(LATTICE, LATTICE // 2 - 1, -LATTICE // _COARSE):
                 point = self.evaluate(self.flows(i, j), 1.0, c)
                 if point is not None:

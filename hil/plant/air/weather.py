@@ -3,7 +3,8 @@
 
 EPW is the format of EnergyPlus: 8 header lines, then one line an hour. Columns (1-based): 2 month,
 3 day, 4 hour, 7 dry bulb and 8 dew point in degC, 9 relative humidity in %, 10 pressure in Pa.
-Column 10 of the first line is the elevation, m. Between two hours the weather is linear.
+Column 2 of the first line is the place and column 10 the elevation, m. The text is UTF-8, or
+Latin-1 if it is not valid UTF-8. Between two hours the weather is linear.
 
 Each line must be the hour after the line before: a file with gaps or two lines an hour is refused.
 The year of a line does not count, because typical years combine months of several years. The values
@@ -14,6 +15,7 @@ holds; any other column without a value is refused. `notes` has the number of re
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, field
 from math import isfinite, isnan, nan
 from pathlib import Path
@@ -29,6 +31,7 @@ from hil.plant.air.psychrometrics import (
 from hil.plant.air.synthetic_climate import CLIMATES, synthesize_hours
 
 HOURS = 8760
+_MONTH_ENDS = (31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
 _MISSING = (99.9, 99.9, 999.0, 999_999.0)
 _HEADER_LINES = 8
 _ELEVATION = 9
@@ -69,12 +72,23 @@ class Hour:
 
 @dataclass(slots=True)
 class Weather:
-    """A year of hours with its name and source; `notes`: what the file did not have."""
+    """A year of hours with its name and source; `notes`: what the file did not have.
+
+    `months`: month of each hour, 0 to 11; empty for a year of 365 days from 1 January.
+    """
 
     name: str
     source: str
     hours: list[Hour]
     notes: tuple[str, ...] = ()
+    months: tuple[int, ...] = ()
+
+    def month(self, hour: int) -> int:
+        """Return the month of an hour, 0 to 11; the year repeats after its end."""
+        if self.months:
+            return self.months[hour % len(self.months)]
+        day = hour // 24 % 365
+        return next(i for i, end in enumerate(_MONTH_ENDS) if day < end)
 
     def at(self, hour: float) -> Hour:
         """Return the weather `hour` hours into the year; the year repeats after its end."""
@@ -95,7 +109,7 @@ class Weather:
 def read_epw(path: Path) -> Weather:
     """Read an EPW file; raises `WeatherError` with file and line."""
     try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("latin-1").splitlines()
+        lines = _lines(path.read_bytes())
     except OSError as error:
         raise WeatherError(f"{path}: {error.strerror}") from None
     if not lines or not lines[0].startswith("LOCATION"):
@@ -103,6 +117,7 @@ def read_epw(path: Path) -> Weather:
     if any(line[:1].isdigit() for line in lines[:_HEADER_LINES]):
         raise WeatherError(f"{path}: data before line 9: an EPW file has 8 header lines")
     rows: list[tuple[int, list[float]]] = []
+    months: list[int] = []
     last: tuple[int, int, int] | None = None
     for number, line in enumerate(lines[_HEADER_LINES:], _HEADER_LINES + 1):
         if line.strip():
@@ -114,12 +129,23 @@ def read_epw(path: Path) -> Weather:
                 )
             last = time
             rows.append((number, values))
+            months.append(time[0] - 1)
     if len(rows) < 24:
         raise WeatherError(f"{path}: {len(rows)} hours: give at least 24")
-    location = lines[0].split(",")
+    location = next(csv.reader(lines[:1]))
     notes = _fill([values for _, values in rows], _elevation_m(location), path)
     hours = [_hour(values, path, number) for number, values in rows]
-    return Weather((location[1:2] or [""])[0] or path.stem, str(path.name), hours, notes)
+    place = "".join(c for c in "".join(location[1:2]) if c.isprintable()).strip()
+    return Weather(place or path.stem, str(path.name), hours, notes, tuple(months))
+
+
+def _lines(data: bytes) -> list[str]:
+    """Return the lines of a file. Only CR and LF end a line: names of places have other marks."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _row(line: str, path: Path, number: int) -> tuple[tuple[int, int, int], list[float]]:
@@ -162,9 +188,10 @@ def _name(time: tuple[int, int, int]) -> str:
 def _elevation_m(location: list[str]) -> float:
     """Return the elevation of the first line, m; 0 without it."""
     try:
-        return min(max(float(location[_ELEVATION]), -430.0), 6000.0)
+        metres = float(location[_ELEVATION])
     except (ValueError, IndexError):
         return 0.0
+    return min(max(metres, -430.0), 6000.0) if isfinite(metres) else 0.0
 
 
 def _fill(rows: list[list[float]], elevation_m: float, path: Path) -> tuple[str, ...]:

@@ -146,7 +146,9 @@ def _profile(unit: str, means: dict[int, float], peaks: dict[int, float]) -> Loa
     for at in times:
         shown[at // interval_ms * interval_ms - interval_ms] = (means[at], peaks.get(at, means[at]))
     first_ms, last_ms = min(shown), max(shown)
-    missing = [at for at in range(first_ms, last_ms, interval_ms) if at not in shown]
+    # A clock that was wrong can give a row decades away, so no list of all intervals is made.
+    missing_count = (last_ms - first_ms) // interval_ms + 1 - len(shown)
+    missing = (at for at in range(first_ms, last_ms, interval_ms) if at not in shown)
     hours = []
     for hour in range(24):
         values = [value for at, value in shown.items() if _hour(at) == hour]
@@ -155,8 +157,8 @@ def _profile(unit: str, means: dict[int, float], peaks: dict[int, float]) -> Loa
             top = max(peak for _, peak in values)
             hours.append(ProfileHour(hour, len(values), statistics.fmean(watts), min(watts), top))
     return LoadProfile(
-        unit, interval_ms // 1000, first_ms, last_ms, len(shown), len(missing),
-        tuple(missing[:20]), tuple(hours),
+        unit, interval_ms // 1000, first_ms, last_ms, len(shown), missing_count,
+        tuple(itertools.islice(missing, 20)), tuple(hours),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ PUE, WUE, COEXISTENCE = "pue", "wue", "coexistence"
 _INTERVALS = ("year", "interim", "month", "day")
 _NAMED = ("ledger", "annual", "unit")
 _MONTHS = 12
+_ROUNDED = 0.001
 _MOST = 1e15
 _LEAST = {"pue_milli": 1000, "loop_pue_milli": 1000, "erf_milli": 0, "wue_milli": 0}
 _HIGHEST = {"erf_milli": 1000}
@@ -103,12 +104,29 @@ def _check_annual(content: Content) -> None:
         raise BenchError("interval 12 months: months are missing")
     for month in content["missing"]:
         _text(month, "missing")
+    months = content.get("months")
+    if content["interval"] == "12 months" and months is not None and len(set(months)) != _MONTHS:
+        raise BenchError(f"interval 12 months: the file has {len(set(months))} months")
+    values: dict[str, float] = {}
     for figure in content["figures"]:
         name = _text(figure["name"], "name of a figure")
+        if name in values:
+            raise BenchError(f"{name}: the file has this figure twice")
+        values[name] = figure["value"]
         if figure["unit"]:
             _text(figure["unit"], f"{name}: unit")
         _optional(figure["value"], name, *_ANNUAL_RANGE.get(name, (0.0, _MOST)))
         _optional(figure["uncertainty_pct"], f"{name}: uncertainty_pct", 0.0)
+
+    _check_ratio(values, "PUE", "all energy", "IT energy")
+    _check_ratio(values, "WUE", "water", "IT energy")
+
+
+def _check_ratio(values: dict[str, Any], name: str, top: str, bottom: str) -> None:
+    """Refuse a figure that is not the quotient of the energies beside it, within 0.1 %."""
+    ratio, over, under = (values.get(key) for key in (name, top, bottom))
+    if ratio and over is not None and under and abs(over / under / ratio - 1.0) > _ROUNDED:
+        raise BenchError(f"{name}: {ratio:g} is not {top} / {bottom} of the file")
 
 
 def _check_category(content: Content) -> None:

@@ -7,7 +7,7 @@ its note says "not measured". No figure comes from a configuration, a profile or
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hil.record import trust_store
@@ -18,6 +18,7 @@ from hil.report.dossier.figures import METERED, footprint_figures, has_coexisten
 from hil.report.dossier.identity import check_identity, name_unit
 from hil.report.dossier.inputs import DossierInput, SuppliedEvidence
 
+_CLOCK_ERROR = timedelta(days=1)
 NOT_MEASURED, NOT_KNOWN = "not measured", "not known"
 
 
@@ -75,7 +76,26 @@ def _evidence(
             f"{emulated} of {len(runs)} runs had emulated devices: their figures describe the "
             "bench and the controller, not the hydraulics of the unit."
         )
-    return Section("Evidence", (*notes, *remarks), (table,))
+    return Section("Evidence", (*notes, *remarks, *_future(inputs)), (table,))
+
+
+def _future(inputs: Sequence[DossierInput]) -> list[str]:
+    """Return a remark for each file with a time after now: one of the two clocks is wrong."""
+    now = datetime.now(UTC)
+    notes = []
+    for entry in inputs:
+        times_ms: list[int] = []
+        if entry.kind == "rows":
+            times_ms = [at_ms for _, at_ms, _, _ in entry.content["rows"]]
+        elif entry.kind == "ledger":
+            times_ms = [item["began_us"] // 1000 for item in entry.content["intervals"]]
+        latest_ms = max(times_ms, default=0)
+        if latest_ms > 1000 * (now + _CLOCK_ERROR).timestamp():
+            notes.append(
+                f"{entry.name} has the time {_utc(latest_ms)}, after {now:%Y-%m-%dT%H:%M:%SZ} of "
+                "this machine: one of the two clocks is wrong."
+            )
+    return notes
 
 
 def _describe(entry: DossierInput) -> str:

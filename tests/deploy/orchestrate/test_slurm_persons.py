@@ -3,7 +3,7 @@
 
 import pytest
 
-from deploy.orchestrate.rules import DRAIN, FREE, SUSPEND, RowDecision
+from deploy.orchestrate.rules import DOWN, DRAIN, FREE, SUSPEND, RowDecision
 from deploy.orchestrate.settings import RowSettings
 from deploy.orchestrate.slurm.client import SlurmClient, SlurmError
 from tests.deploy.orchestrate.slurm_cluster import SlurmCluster, wait_for
@@ -117,3 +117,61 @@ def test_a_reason_and_a_state_of_a_person_stay(cluster: SlurmCluster) -> None:
     cluster.run("scontrol", "update", "nodename=n1", "state=resume")
     cluster.run("scontrol", "update", "nodename=n1,n2", "state=undrain", "reason= ")
     wait_for(lambda: set(states(cluster).values()) <= {"idle", "idle*"}, cluster)
+
+
+def test_one_task_of_an_array_is_suspended_and_resumed(cluster: SlurmCluster) -> None:
+    """The last task of an array has the number of the array, with which Slurm changes all tasks."""
+    options = ("-n1", "-p", "gentle", "-L", "coolkw:5", "--array=0-2")
+    array = cluster.submit("sleep 60", *options)
+    wait_for(lambda: len(cluster.jobs("R")) == 3, cluster)
+    client = SlurmClient(str(cluster.conf))
+    lines: list[str] = []
+    actuator = make_actuator(cluster, lines)
+    for count in (1, 2, 3):
+        actuator.apply([decide(SUSPEND, -5.0, new=count == 1)], float(count))
+        marked = [job for job in client.jobs() if job.admin_comment]
+        assert len(cluster.jobs("S")) == len(marked) == count
+        assert all("SUSPENDED" in job.states for job in marked)
+    for second in (20.0, 30.0, 40.0):
+        actuator.apply([decide(FREE, 80.0)], second)
+    assert len(cluster.jobs("R")) == 3
+    assert not any(job.admin_comment for job in client.jobs())
+    resumed = {line.split()[2] for line in lines if line.startswith("slurm: job") and "res" in line}
+    assert resumed == {f"{array}_{task}" for task in range(3)}
+
+
+def test_the_mark_of_a_job_that_a_person_requeues_is_removed(cluster: SlurmCluster) -> None:
+    options = ("-n1", "-p", "gentle", "-L", "coolkw:10", "--requeue")
+    job = cluster.submit("sleep 60", *options)
+    wait_for(lambda: job in cluster.jobs("R"), cluster)
+    actuator = make_actuator(cluster)
+    actuator.apply([decide(SUSPEND, -5.0, new=True)], 0.0)
+    cluster.run("scontrol", "requeuehold", str(job))
+    wait_for(lambda: job in cluster.jobs("PD"), cluster)
+    client = SlurmClient(str(cluster.conf))
+    assert [entry.admin_comment for entry in client.jobs("PENDING")] == ["coldloop:suspended"]
+    actuator.undo()
+    assert [entry.admin_comment for entry in client.jobs("PENDING")] == [""]
+    assert is_clean(cluster)
+
+
+def test_a_partition_that_a_person_sets_up_stays_up_until_the_level_ends(
+    cluster: SlurmCluster,
+) -> None:
+    client = SlurmClient(str(cluster.conf))
+    actuator = make_actuator(cluster)
+    actuator.apply([decide(DOWN, -5.0, new=True)], 0.0)
+    assert set(client.partition_states().values()) == {"DOWN"}
+    cluster.run("scontrol", "update", "partitionname=batch", "state=up")
+    for second in (1.0, 2.0):
+        actuator.apply([decide(DOWN, -5.0)], second)
+        assert client.partition_states() == {"batch": "UP", "gentle": "DOWN"}
+    make_actuator(cluster).undo()  # without a mark it is not the work of a person
+    actuator.apply([decide(DOWN, -5.0)], 3.0)
+    assert client.partition_states()["gentle"] == "DOWN"
+    actuator.apply([decide(FREE, 80.0)], 30.0)
+    assert set(client.partition_states().values()) == {"UP"}
+    actuator.apply([decide(DOWN, -5.0, new=True)], 60.0)
+    assert set(client.partition_states().values()) == {"DOWN"}
+    actuator.undo()
+    assert is_clean(cluster)

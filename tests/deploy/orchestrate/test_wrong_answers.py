@@ -14,10 +14,16 @@ import pytest
 
 from deploy.errors import DeployError
 from deploy.orchestrate import settings as settings_file
+from deploy.orchestrate.command import own_scheduler
 from deploy.orchestrate.reading import RowReading
 from deploy.orchestrate.rules import RowRules
 from deploy.orchestrate.service import Service
-from deploy.orchestrate.settings import OrchestrateSettings, RowSettings, RuleSettings
+from deploy.orchestrate.settings import (
+    OrchestrateSettings,
+    RowSettings,
+    RuleSettings,
+    SlurmSettings,
+)
 from deploy.orchestrate.slurm.client import SlurmClient, SlurmError
 from deploy.orchestrate.sources import StatusFile
 from tests.support.repository import ROOT
@@ -220,3 +226,22 @@ def test_an_error_in_a_pass_undoes_nothing(answers: Path) -> None:
     assert log.count("not a list") == 2  # of the pass, and of the undo at the end
     assert not {"update", "create"} & set(calls.read_text().split())
     assert process.returncode == 1  # the undo was not complete
+
+
+@pytest.mark.parametrize("other", ["{0}/./slurm.conf", "{0}/link.conf", "{0}/x/../slurm.conf"])
+def test_one_lock_for_all_names_of_a_cluster(tmp_path: Path, other: str) -> None:
+    (tmp_path / "slurm.conf").touch()
+    (tmp_path / "x").mkdir()
+    (tmp_path / "link.conf").symlink_to(tmp_path / "slurm.conf")
+    row = RowSettings("row1", ("n1",), 100.0, status="-")
+    first, second = (
+        OrchestrateSettings((row,), slurm=SlurmSettings(conf=text.format(tmp_path)))
+        for text in ("{0}/slurm.conf", other)
+    )
+    lock = own_scheduler(first)
+    try:
+        with pytest.raises(DeployError, match="another process"):
+            own_scheduler(second)
+    finally:
+        lock.close()
+    own_scheduler(second).close()

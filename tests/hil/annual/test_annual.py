@@ -159,7 +159,7 @@ def test_dew_point_limit_holds_the_supply_with_sensor_faults(
     """
     site = make_site()
     annual_run = AnnualRun(site, make_policy("track:22", site), faults)
-    annual_run.sensors._dead_from_s = 0
+    annual_run.sensors._dead_from_hour = 0
     annual_run.plant.set_load(150.0)
     humid = max(range(8760 - 24), key=lambda h: site.weather.hours[h].dew_c)
     account = annual_run.run(1, humid)

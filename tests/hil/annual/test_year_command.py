@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from hil.annual import command
+from hil.annual.bound.optimum import sum_optimum
+from hil.annual.policy import make_policy
+from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite
 from hil.annual.unit_file import format_unit, read_unit, write_unit
 from hil.errors import BenchError
@@ -97,6 +100,55 @@ def test_settings_that_do_not_fit_the_site_have_notes(tmp_path: Path) -> None:
     notes = read_unit(path, site(500.0)).notes
     assert any("supply_max_c" in note and "30" in note for note in notes)
     assert any("design_kw" in note and "500" in note for note in notes)
+
+
+def test_a_unit_that_leaves_the_limits_of_the_platform_is_named(tmp_path: Path) -> None:
+    """Below the least flow a unit costs less than the bound: the record must show it."""
+    raw = write_unit(site())
+    raw["control"]["dp"]["min_pct"] = 20
+    raw["cooling"]["optimum"].update(pump_min_pct=20, dp_min_kpa=10, case_max_c=95)
+    raw["cooling"]["fans"]["wet_above_c"] = 10
+    path = tmp_path / "unit.json"
+    path.write_text(format_unit(raw))
+    unit = read_unit(path, site())
+    for words in (("20 %", "68.2"), ("case_max_c", "75"), ("wet_above_c", "29")):
+        assert any(all(word in note for word in words) for note in unit.notes), words
+    mild = AnnualSite(load_weather("johannesburg"), "dry")
+    accounts = [
+        AnnualRun(mild, make_policy("coldloop", mild, read_unit(file, mild))).run(2, 4380)
+        for file in (path, None)
+    ]
+    low, default = (account.record("coldloop", 1.0) for account in accounts)
+    assert low["hours_below_flow"] > 1.5
+    assert low["least_flow_lpm_kw"] < 0.99
+    assert default["hours_below_flow"] == 0.0
+    assert default["least_flow_lpm_kw"] >= 0.995
+    bound = sum_optimum(mild, 2, 4380).record("optimum", 1.0)
+    assert bound["hours_below_flow"] == 0.0
+    assert bound["least_flow_lpm_kw"] == pytest.approx(1.0, abs=0.001)
+    assert 0.0 < bound["hottest_supply_c"] <= 45.0
+    assert read_unit(None, site()).notes == ()
+
+
+@pytest.mark.parametrize(("start", "every"), [(5000, 1), (31 * 24, 31)])
+def test_a_dead_humidity_sensor_is_dead_from_the_second_month_of_the_weather(
+    start: int, every: int
+) -> None:
+    """The time of the run does not count: it is shorter than a year with --start and --every."""
+    place, seen = site(), []
+    policy = make_policy("coldloop", place)
+    policy.set_humidity = lambda sensor, *_: seen.append(sensor)  # type: ignore[method-assign]
+    AnnualRun(place, policy, "dead").run(1, start, every=every)
+    assert set(seen) == {1}
+    seen.clear()
+    AnnualRun(place, policy, "dead").run(1, 30 * 24)
+    assert set(seen) == {0, 1}
+
+
+@pytest.mark.parametrize("option", [("--silent", "flow"), ("--humidity", "dead")])
+def test_the_bound_refuses_faults_of_sensors(option: tuple[str, str]) -> None:
+    with pytest.raises(BenchError, match=option[0]):
+        command.run(parse("--policy", "optimum", "--hours", "1", *option))
 
 
 @pytest.mark.parametrize("option", ["--plot", "--write-unit"])

@@ -70,6 +70,31 @@ def test_rollover_reset_and_jump_of_a_counter():
     eq((add_reading(made, reading, 40_000, 21 * SECOND), made.jumps), (0, 1))
 
 
+def test_a_meter_that_has_lost_counts_is_not_reset():
+    """After a power cut a meter can show a little less. Its whole reading is not new."""
+    made, reading = make_counter(most_w=100_000)
+    made.last_raw = 60_000
+    eq((add_reading(made, reading, 59_998, HOUR), made.resets, made.jumps), (0, 0, 1))
+    eq(add_reading(made, reading, 60_001, HOUR + 10 * SECOND), 30_000)
+    made, reading = make_counter()
+    made.last_raw = 8
+    eq((add_reading(made, reading, 4, HOUR), made.resets), (40_000, 1))
+
+
+def test_no_reading_makes_an_account_negative():
+    """A power below 0, or a counter that goes below 0: an account below 0 could not be restored."""
+    for unit in ("W", "kW.h"):
+        made, reading = make_counter(unit, 10)
+        used = [add_reading(made, reading, raw, (1 + i) * SECOND) for i, raw in enumerate(NEGATIVE)]
+        assert min(used) == 0, (unit, used)
+        stored = Account(5)
+        stored.used[IT] += sum(used)
+        eq(decode(stored.encode()).used, stored.used)
+
+
+NEGATIVE = (5, -500, -500, 100, -1, 0, -70_000, 3, -3)
+
+
 def test_gap_over_a_restart_is_counted():
     made, reading = make_counter()
     made.last_raw = 5000
@@ -280,7 +305,9 @@ def test_invalid_section_is_rejected():
         {"role": "loop", "device": "cdu", "point": "SupplyPressurekPa"},
         {"role": "water", "device": "cdu", "point": "ITkWh"},
         {"role": "loop", "device": "no", "point": "x"},
+        {"role": "water", "device": "cdu", "point": "ITkWh"},
     ]
     text = str(raises(ConfigError, EnergyRig, None, meters))
-    for part in ("role it", "meters[0].point", "meters[1].point", "meters[2].device"):
+    for part in ("role it", "meters[0].point", "meters[1].point", "meters[2].device", "meters[3]"):
         assert part in text, text
+    assert "cdu.ITkWh counts twice for water" in text, text
