@@ -24,7 +24,7 @@ from tests.fuzz.mutation import mutate
 from tests.fuzz.ports import PORTS, counts_by_port, inputs_of, port_of
 from tests.support.repository import ROOT
 
-INPUTS = 40
+INPUTS = 120
 TOTAL = 10_000_000
 
 FOUND: tuple[tuple[str, str], ...] = (
