@@ -119,8 +119,8 @@ ON_BOTH = (
     *("receiver-desense", "receiver-late", "reload", "restart-caps", "smoke"),
 )
 """Scenarios that run on MicroPython in each `make test`, the others in `make soak`. With the
-portable tests they execute at least 98.9 % of the lines of portable code that all scenarios of up to
-600 s execute (16,097 lines)."""
+portable tests they execute at least 98.9 % of the lines of portable code that all scenarios of up
+to 600 s execute (16,097 lines)."""
 
 
 def soak_if(condition: bool, name: str) -> Any:
