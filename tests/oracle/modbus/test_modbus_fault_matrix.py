@@ -84,7 +84,7 @@ def run_fuzz(frames: int, seed: int) -> None:
 
 
 def test_noise_frames() -> None:
-    run_fuzz(2_000, 1)
+    run_fuzz(10_000, 1)
 
 
 @pytest.mark.soak
