@@ -15,7 +15,6 @@ Not in the model: late frames, dead devices, times finer than a step, replicated
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections import deque
 from collections.abc import Iterator
@@ -32,10 +31,6 @@ GAP_STEPS = 300
 """The count of steps without a writer ends here (30 s)."""
 OFF, ON, PAUSED = 0, 1, 2
 KINDS = frozenset({"power", "pause", "port", "link", "swap"})
-
-
-Outcome = tuple[tuple[bool, bool], tuple[str, str]]
-"""Whose frame reaches the devices, and what each receiver gets; see `PairModel._wire`."""
 
 
 class NodeHealth(NamedTuple):
@@ -88,7 +83,7 @@ class PairModel:
         # Pauses after failed probes are kept short, so that the search ends.
         timers = tuple(table.timers_of(name)._replace(pause_ms=1000) for name in "ab")
         self.timers = timers
-        self._steps: dict[tuple[int, Any, int, int], Any] = {}
+        self._steps: dict[tuple[int, Any, Any, int], Any] = {}
         self._event_sets: dict[tuple[Any, ...], Any] = {}
 
     def run(self, first: ModelState | None = None, limit: int = 10_000_000) -> Result:
@@ -230,20 +225,16 @@ class PairModel:
             return (0, request)
         return (request,)
 
-    def _wire(self, world: ModelState, sends: tuple[int, ...]) -> tuple[Outcome, ...]:
-        """Return which frames reach the devices, and what each receiver gets.
+    def _wire(
+        self, world: ModelState, sends: tuple[int, ...]
+    ) -> Iterator[tuple[tuple[bool, bool], tuple[str, str]]]:
+        """Yield which frames reach the devices, and what each receiver gets.
 
         Sounds: r reply to the own request, q request of the other, g garbage, b both r and q, t
         request of a third master, u both r and t.
         """
-        (first, other), (one, two) = world.health, sends
-        on_line = (one != 0 and first.driver, two != 0 and other.driver)
-        return self._outcomes(on_line, (first.receiver, other.receiver))
-
-    @staticmethod
-    @functools.cache
-    def _outcomes(on_line: tuple[bool, bool], receivers: tuple[bool, bool]) -> tuple[Outcome, ...]:
-        outcomes: list[Outcome]
+        on_line = [bool(sends[n]) and world.health[n].driver for n in (0, 1)]
+        outcomes: list[tuple[tuple[bool, bool], tuple[str, str]]]
         if all(on_line):
             outcomes = [((True, True), ("b", "b"))]
             outcomes += [
@@ -256,11 +247,12 @@ class PairModel:
             outcomes = [((False, True), ("q", "r"))]
         else:
             outcomes = [((False, False), ("", ""))]
-        heard = [
-            (reached, (a if receivers[0] else "", b if receivers[1] else ""))
-            for reached, (a, b) in outcomes
-        ]
-        return tuple(dict.fromkeys(heard))
+        done = set()
+        for reached, sounds in outcomes:
+            events = tuple(s if world.health[n].receiver else "" for n, s in enumerate(sounds))
+            if (reached, events) not in done:
+                done.add((reached, events))
+                yield reached, (events[0], events[1])
 
     def _after(
         self, world: ModelState, reached: tuple[bool, bool], sounds: tuple[str, str]
@@ -325,7 +317,7 @@ class PairModel:
         return events
 
     def _step(self, node: int, state: Any, events: Any, elapsed_ms: int) -> Any:
-        key = (node, state, id(events), elapsed_ms)  # all events are kept
+        key = (node, state, events, elapsed_ms)
         after = self._steps.get(key)
         if after is None:
             after = self.table.step(state, events, elapsed_ms, self.timers[node])

@@ -45,12 +45,11 @@ def _delays(rounds: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def watch() -> None:
         uplink = agent.agent.uplink
-        if uplink.acknowledged > state["count"]:
+        if state["since"] and uplink.acknowledged > state["count"]:
             delays.append(world.now - state["since"])
             state["since"] = 0
             world.schedule(world.now + 20 * _SECOND, silence)
-        else:
-            world.schedule(world.now + 10_000, watch)
+        world.schedule(world.now + 10_000, watch)
 
     def silence() -> None:
         link.set_silent(True)
@@ -59,9 +58,9 @@ def _delays(rounds: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def restore() -> None:
         link.set_silent(False)
         state["since"], state["count"] = world.now, agent.agent.uplink.acknowledged
-        watch()
 
     world.schedule(50 * _SECOND, silence)
+    world.schedule(0, watch)
     try:
         run.run()
     finally:

@@ -16,7 +16,7 @@ from hil.measure.hazard import HAZARD_MEASURES
 _SECOND = 1_000_000
 
 
-def count_anew(history: RunHistory, status: Any, since_us: int, now: int) -> int:
+def count_by_new_filter(history: RunHistory, status: Any, since_us: int, now: int) -> int:
     """Play all changes through a new filter."""
     people, found = AlarmFilter(buses_of(status)), []
     for at_us, is_raised, code in history.changes:
@@ -49,7 +49,7 @@ def test_each_reading_is_that_of_a_new_filter(seed: int) -> None:
         if second == 70:
             status = {"modbus": {"devices": [{"name": f"d{n}", "bus": f"b{n}"} for n in range(3)]}}
         testbed.world.now = second * _SECOND
-        expected = count_anew(history, status, 20 * _SECOND, testbed.world.now)
+        expected = count_by_new_filter(history, status, 20 * _SECOND, testbed.world.now)
         assert read(testbed, status, "@leak") == expected
         counts.add(expected)
     assert len(counts) > 5
