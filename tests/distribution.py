@@ -2,10 +2,10 @@
 """How the tests are spread over the processes of pytest-xdist, and in which order they run.
 
 A file stays in one process, because its tests share programs, and one run of MicroPython has all
-tests of a file. The tests of SPLIT share nothing, so each of them goes to a free process. The gates
-come first, because their failures explain later ones. The files of FIRST follow, because they take
-longest: most of them wait, so they run beside files that compute. The many short runs of LAST fill
-the processes until the end.
+tests of a file. So do the files of HYPOTHESIS, and those of BROWSER. The tests of SPLIT share
+nothing, so each of them goes to a free process. The gates come first, because their failures
+explain later ones. The files of FIRST follow, because they take longest: most of them wait, so they
+run beside files that compute. The many short runs of LAST fill the processes until the end.
 """
 
 from pathlib import PurePath
@@ -50,6 +50,13 @@ HYPOTHESIS = (
 )
 """Files with tests of hypothesis: in one process, because hypothesis reads the constants of all
 imported modules at its first test, which takes 2 s."""
+BROWSER = (
+    "tests/hil/page/test_keyboard.py",
+    "tests/hil/page/test_view.py",
+    "tests/hil/page/test_layouts.py",
+    "tests/hil/page/test_history.py",
+)
+"""Files that use one browser; see tests/hil/page/conftest.py."""
 LAST = ("tests/hil/run/test_claim_order.py", "tests/hil/run/test_virtual.py")
 
 
@@ -66,6 +73,7 @@ class TestSpread(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> Any:
         file = nodeid.split("::", 1)[0]
-        if file in HYPOTHESIS:
-            return HYPOTHESIS[0]
+        for group in (HYPOTHESIS, BROWSER):
+            if file in group:
+                return group[0]
         return nodeid if file in SPLIT else file

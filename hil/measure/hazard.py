@@ -8,11 +8,13 @@ first event of the scenario counts.
 """
 
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
-from agent.alarms.alarm_filter import AlarmFilter
-from agent.alarms.grouping import buses_of
+from agent.alarms.alarm_filter import AlarmFilter, Notice
+from agent.alarms.grouping import Buses, buses_of
 from hil.bench.load_bank import LoadBank
 from hil.bench.testbed import Testbed
+from hil.kernel.run_history import RunHistory
 from hil.measure.base import Measure, ReadFunction, Status
 
 OFF_FRACTION = 0.05
@@ -94,18 +96,44 @@ def _reported_off_w(testbed: Testbed, status: Status, _: str) -> float | None:
 
 def _count_messages(testbed: Testbed, status: Status, argument: str) -> float | None:
     """Count the messages to a person since the event: all changes of alarms through the filter."""
-    since_us = testbed.history.event_us(argument.removeprefix("@"))
+    history = testbed.history
+    since_us = history.event_us(argument.removeprefix("@"))
     if since_us is None:
         return None
-    people = AlarmFilter(buses_of(status))
-    found = []
-    for at_us, is_raised, code in testbed.history.changes:
-        found += people.poll(at_us // 1000)
-        people.change(at_us // 1000, is_raised, code)
-    found += people.poll(testbed.world.now // 1000)
+    buses = buses_of(status)
+    follower = _followers.get(history)
+    if follower is None or follower.buses != buses:
+        follower = _followers[history] = _AlarmFollower(buses)
+    found = follower.read(history.changes, testbed.world.now // 1000)
     return sum(
         notice.event != "cleared" and notice.time_ms * 1000 >= since_us - 1000 for notice in found
     )
+
+
+class _AlarmFollower:
+    """The messages of a history that grows: its filter follows each change once.
+
+    The time of a reading must not change the messages. So a copy of the filter gets that time.
+    """
+
+    def __init__(self, buses: Buses) -> None:
+        self.buses = buses
+        self._people = AlarmFilter(buses)
+        self._found: list[Notice] = []
+        self._count = 0
+
+    def read(self, changes: list[tuple[int, bool, str]], now_ms: int) -> list[Notice]:
+        """Return all messages until now; `changes` are those of the history."""
+        for at_us, is_raised, code in changes[self._count :]:
+            self._found += self._people.poll(at_us // 1000)
+            self._people.change(at_us // 1000, is_raised, code)
+        self._count = len(changes)
+        copy = AlarmFilter(self.buses)
+        copy.load(self._people.dump())
+        return self._found + copy.poll(now_ms)
+
+
+_followers: WeakKeyDictionary[RunHistory, _AlarmFollower] = WeakKeyDictionary()
 
 
 HAZARD_MEASURES: dict[str, Measure] = {

@@ -203,15 +203,51 @@ def test_package_of_the_same_name_is_rejected(tmp_path: Path) -> None:
     assert f"'agent' would come from {tmp_path}" in one_line(completed.stderr)
 
 
+def run_beside(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, files: dict[str, str]
+) -> int:
+    """Start `agent` beside an installed distribution with these files; return its exit code."""
+    for path, text in {
+        f"{name}-0.1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n",
+        **files,
+    }.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+    return coldloop.main(["agent", "--schema"])
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"other-0.1.0.dist-info/RECORD": "other.py,,\ndrivers/__init__.py,,\n"},
+        {"other-0.1.0.dist-info/RECORD": '"drivers/a,b.py",,\n'},
+        {"other-0.1.0.dist-info/RECORD": "drivers.cpython-313.so,,\n"},
+        {"other-0.1.0.dist-info/top_level.txt": "other\ndrivers\n"},
+        {"other.egg-info/PKG-INFO": "Name: other\n", "drivers.py": "",
+         "other.egg-info/SOURCES.txt": "drivers.py\n"},
+    ],
+)  # fmt: skip
 def test_agent_rejects_a_second_owner_of_a_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    files: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for folder in ("drivers", "drivers-0.1.0.dist-info"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "drivers" / "__init__.py").touch()
-    info = tmp_path / "drivers-0.1.0.dist-info"
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: drivers\nVersion: 0.1.0\n")
-    (info / "RECORD").write_text("drivers/__init__.py,,\n")
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    assert coldloop.main(["agent", "--schema"]) == 2
-    assert "'drivers' is also shipped by drivers;" in one_line(capsys.readouterr().err)
+    assert run_beside(tmp_path, monkeypatch, "other", files) == 2
+    assert "'drivers' is also shipped by other;" in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("coldloop", "drivers/__init__.py,,\n"),
+        ("drivers", "driversx/__init__.py,,\nx/drivers/a.py,,\ndrivers-0.1.0.dist-info/RECORD,,\n"),
+        ("other", "drivers.libs/a.so,,\n"),
+    ],
+)
+def test_agent_starts_beside_other_packages(
+    name: str, record: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{name}-0.1.0.dist-info/RECORD": record}
+    assert run_beside(tmp_path, monkeypatch, name, files) == 0

@@ -2,6 +2,7 @@
 """Each alarm has one record, each record is raised, and the catalogue describes each."""
 
 import ast
+import functools
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,15 +20,20 @@ from agent.tools.clock.clock_text import UNITS
 from hil.measure.registry import ALARM_CODES
 from tests.support.repository import ROOT
 
-TREES = {
-    path: ast.parse(path.read_bytes())
-    for path in sorted((ROOT / "agent").rglob("*.py"))
-    if path.parent.name not in ("alarms", "tools")
-}
 PER = {
     *("", "bus", "device", "device.bit", "input", "load", "loop", "mode", "module", "part"),
     *("port", "signal"),
 }
+
+
+@functools.cache
+def trees() -> dict[Path, ast.Module]:
+    """Parse the agent once, and not when the tests are collected, which each process does."""
+    return {
+        path: ast.parse(path.read_bytes())
+        for path in sorted((ROOT / "agent").rglob("*.py"))
+        if path.parent.name not in ("alarms", "tools")
+    }
 
 
 def module_name(path: Path) -> str:
@@ -36,7 +42,7 @@ def module_name(path: Path) -> str:
 
 def calls(name: str, *folders: str) -> Iterator[tuple[Path, ast.Call]]:
     """Find the calls of a function or method `name` in some packages of the agent, or in all."""
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         if folders and path.parent.name not in folders:
             continue
         for node in ast.walk(tree):
@@ -78,7 +84,7 @@ def test_an_alarm_is_raised_by_its_record_alone() -> None:
 def test_every_record_is_raised() -> None:
     loaded = {
         node.id
-        for tree in TREES.values()
+        for tree in trees().values()
         for node in ast.walk(tree)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }

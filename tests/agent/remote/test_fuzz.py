@@ -17,11 +17,11 @@ BEFORE_THE_SIGNATURE = {
 }  # fmt: skip
 
 
-def test_a_hundred_thousand_hostile_messages_are_rejected() -> None:
-    seen = message_fuzzer.fuzz(100_000, 1)
-    assert sum(seen.values()) == 100_000
+def test_hostile_messages_are_rejected() -> None:
+    seen = message_fuzzer.fuzz(20_000, 9)
+    assert sum(seen.values()) == 20_000
     assert seen.keys() >= BEFORE_THE_SIGNATURE - {"replay"}, seen
-    assert seen["verify"] > 2000, seen
+    assert seen["verify"] > 400, seen
 
 
 def test_signature_check_rejects_forged_messages() -> None:

@@ -16,9 +16,9 @@ from hil.page.history import UNKNOWN, list_records, read_curves
 from hil.record import trust_store
 from hil.record.bench_key import BenchKey
 from hil.record.record import FORMAT, RECORD_FILE, seal
-from tests.hil.page.test_page import PageBench, bench, browser, http_status, page
+from tests.hil.page.test_page import PageBench, bench, http_status, page
 
-__all__ = ["bench", "browser", "page"]  # fixtures
+__all__ = ["bench", "page"]  # fixtures
 
 SERIES = {"at_s": [0, 1.5, 3], "supply_c": [31, None, 32.5]}
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.hil.page.test_page import TIMEOUT_MS, PageBench, bench, browser, page
+from tests.hil.page.test_page import TIMEOUT_MS, PageBench, bench, page
 from tests.hil.page.test_survival import ask_raw
 from tests.hil.page.test_view import find_violations, full_page, shared_page, wait_for_frames
 from tests.support.cli_tools import wait_until
 
-__all__ = ["bench", "browser", "full_page", "page", "shared_page"]  # fixtures
+__all__ = ["bench", "full_page", "page", "shared_page"]  # fixtures
 QUICK = """
 name = "quick"
 title = "a quick look"

@@ -12,10 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from hil.page.curves import CURVES
 from hil.page.layout import find_layout, find_qualities
-from tests.hil.page.test_page import browser
 from tests.support.repository import ROOT
-
-__all__ = ["browser"]  # fixture
 
 _SHARED = ROOT / "agent" / "tools" / "web" / "static"
 _OWN = ROOT / "hil" / "page" / "static"

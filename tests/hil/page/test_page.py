@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from hil.page.server import LOOPBACK
 from hil.record.record import RECORD_FILE, find_problems, read
@@ -87,15 +87,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageBench]:
     page_bench = PageBench(tmp_path_factory.mktemp("page"))
     yield page_bench
     page_bench.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        path = require_program("chromium")
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from drivers.tools.nmea_decode import LETTERS
-from tests.hil.page.test_page import TIMEOUT_MS, PageBench, bench, browser, open_page, page
+from tests.hil.page.test_page import TIMEOUT_MS, PageBench, bench, open_page, page
 from tests.support.cli_tools import wait_until
 
-__all__ = ["bench", "browser", "page"]  # fixtures
+__all__ = ["bench", "page"]  # fixtures
 SERIOUS = ("serious", "critical")
 
 

@@ -66,8 +66,10 @@ def test_a_changed_byte_of_any_file_is_seen(report: Path) -> None:
     assert is_good(report)
 
 
-def test_each_byte_of_page_and_pdf_is_covered(report: Path) -> None:
-    """Each position of each file in memory, by the comparison that the command makes."""
+def test_bytes_of_page_and_pdf_are_covered(report: Path) -> None:
+    """Positions of each file in memory, by the comparison that the command makes. `make soak` takes
+    each position, with the command.
+    """
     (report / "report.pdf").write_bytes(random.Random(18).randbytes(10_000))
     names = [name for name in NAMES if name != MANIFEST]
     write_manifest(report, names, BenchKey(default_key()))
@@ -77,7 +79,7 @@ def test_each_byte_of_page_and_pdf_is_covered(report: Path) -> None:
     for name, digest in hashes.items():
         data = bytearray((report / name).read_bytes())
         assert not is_changed(bytes(data), digest)
-        for position in range(len(data)):
+        for position in [*range(0, len(data), 11), len(data) - 1]:
             data[position] ^= 0x01
             assert is_changed(bytes(data), digest), (name, position)
             data[position] ^= 0x01

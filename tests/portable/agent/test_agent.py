@@ -27,6 +27,8 @@ from tests.portable.support.agent_rig import (
 )
 from tests.portable.support.check import eq
 
+LONG = ("test_bus_loss_and_return_do_not_move_outputs",)
+
 ALLOWANCE = 6 * 1024
 """Allowed growth of an agent in a flood, bytes: buffers, queued telemetry, counters."""
 

@@ -21,7 +21,10 @@ from tests.portable.support.power_cut.supervisor_rig import (
     write,
 )
 
-LONG = ("test_no_inverted_bit_of_littlefs_leaves_a_unit_without_an_agent",)
+LONG = (
+    "test_no_inverted_bit_of_littlefs_leaves_a_unit_without_an_agent",
+    "test_inverted_bits_of_littlefs_leave_an_agent",
+)
 UNIT, SEAL, COPY = _unit_file.UNIT, _unit_file.SEAL, _unit_file.COPY
 NEW = b'{"unit": "a", "supply_c": 33}'
 

@@ -152,7 +152,7 @@ def test_files_with_tests_of_hypothesis_run_in_one_process() -> None:
 
 def test_each_file_of_an_order_exists() -> None:
     order = (*distribution.SPLIT, *distribution.FIRST, *distribution.LAST, *distribution.HYPOTHESIS)
-    for name in (*order, *REALTIME, *WAITING):
+    for name in (*order, *distribution.BROWSER, *REALTIME, *WAITING):
         assert (ROOT / name).is_file(), name
 
 

@@ -21,8 +21,8 @@ def test_late() -> None:
 @pytest.fixture
 def one_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    part = suite.Part("not realtime and not waiting", 1, 1)
-    rest = suite.Part("realtime", 1, 0, ("test_late.py",))
+    part = suite.Part("not realtime and not waiting", 0, 1)  # no worker processes
+    rest = suite.Part("realtime", 0, 0, ("test_late.py",))
     monkeypatch.setattr(suite, "find_parts", lambda *_: [part, rest])
 
 

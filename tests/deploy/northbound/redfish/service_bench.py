@@ -27,6 +27,7 @@ from deploy.northbound.process.listener import listen
 from deploy.northbound.redfish.build import RedfishParts, build_service
 from deploy.northbound.redfish.event_log import EventLog
 from deploy.northbound.redfish.event_push import EventPush
+from deploy.ops.private_file import write_private
 
 PASSWORD = "Correct-Horse-7"
 METRICS_TOKEN = "t" * 32
@@ -40,6 +41,23 @@ LIMITS = HttpLimits(
     other_work_ms=1e6,
     known_work_ms=1e6,
 )
+
+
+_kept_pairs: dict[str, dict[str, bytes]] = {}
+
+
+def make_certificates(folder: Path, name: str) -> CertificateStore:
+    """Make the certificate of a server; a second one of a name is a copy, not a new process."""
+    kept = _kept_pairs.get(name, {})
+    for file, data in kept.items():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(folder / file, data)
+    store = CertificateStore(folder, name, ["127.0.0.1"])
+    if not kept:
+        _kept_pairs[name] = {
+            file: (folder / file).read_bytes() for file in ("key.pem", "certificate.pem")
+        }
+    return store
 
 
 class FakeAccounts:
@@ -157,7 +175,7 @@ class ServiceBench:
         self.events.note_start(datetime.now(UTC))
         self.accounts = accounts = FakeAccounts(must_change)
         self.sessions = sessions = FakeSessions(accounts)
-        self.certificates = CertificateStore(folder / "https", "cdu.test", ["127.0.0.1"])
+        self.certificates = make_certificates(folder / "https", "cdu.test")
         self.server = HttpServer(
             listen("http", "127.0.0.1", 0),
             self.certificates.context,

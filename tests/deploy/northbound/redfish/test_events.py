@@ -21,7 +21,6 @@ import requests
 import sseclient
 
 from deploy.northbound.fake_source import FakeSource
-from deploy.northbound.http.certificate import CertificateStore
 from deploy.northbound.redfish.event_file import EventFile
 from deploy.northbound.redfish.event_log import EventLog, UnitEvent
 from deploy.northbound.redfish.event_push import DeliveryError, EventPush
@@ -31,7 +30,12 @@ from deploy.northbound.redfish.resources.logs import LogResources
 from deploy.northbound.redfish.resources.subscription_file import SubscriptionFile
 from deploy.northbound.redfish.sensors import SensorModel
 from deploy.northbound.snapshot import AlarmItem, Snapshot
-from tests.deploy.northbound.redfish.service_bench import PASSWORD, ServiceBench, set_state
+from tests.deploy.northbound.redfish.service_bench import (
+    PASSWORD,
+    ServiceBench,
+    make_certificates,
+    set_state,
+)
 from tests.deploy.northbound.redfish.test_service import ROOT, ApiClient, keys
 from tests.support.programs import require_program
 
@@ -334,7 +338,7 @@ class EventReceiver:
         self.received: queue.Queue[tuple[dict[str, Any], dict[str, str]]] = queue.Queue()
         self.status = 204
         self.attempts, self.byte_s = 0, 0.0
-        store = CertificateStore(folder / "receiver", "localhost", ["127.0.0.1"])
+        store = make_certificates(folder / "receiver", "localhost")
         self.authority = folder / "receiver" / "certificate.pem"
         outer = self
 

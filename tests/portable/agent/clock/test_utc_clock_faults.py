@@ -20,6 +20,11 @@ from tests.portable.support.reference_time import (
     synced_leap_clock,
 )
 
+LONG = (
+    "test_random_faults_never_break_the_bound",
+    "test_a_false_leap_second_at_the_new_year_stays_in_the_bound",
+)
+
 WEEKS_1024 = 1024 * 7 * 86_400 * SECOND
 
 

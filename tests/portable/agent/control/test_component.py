@@ -28,6 +28,7 @@ from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM
 LONG = (
     "test_dew_point_raises_setpoint_and_lost_sensors_raise_alarm",
     "test_optimiser_stays_within_limits_and_can_stop",
+    "test_without_heat_the_valve_closes_below_its_least_opening",
 )
 
 

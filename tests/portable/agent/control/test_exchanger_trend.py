@@ -7,6 +7,12 @@ from agent.control.law.row.readings import RowReadings
 from tests.portable.support.check import eq, near
 from tests.portable.support.cooling_settings import EXCHANGER
 
+LONG = (
+    "test_an_equal_error_of_both_temperatures_is_read_from_the_exchanger",
+    "test_restarts_keep_the_error_and_its_reference",
+    "test_the_learned_exchanger_does_not_hide_it",
+)
+
 FLOW_LPM, FWS_LPM, FWS_C, SUPPLY_C = 150.0, 90.0, 10.0, 21.5
 
 

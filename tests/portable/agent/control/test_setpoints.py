@@ -11,6 +11,12 @@ from tests.portable.support.agent_rig import CDU, VALVE, AgentRig, FieldbusRig, 
 from tests.portable.support.check import eq, near
 from tests.portable.support.cooling_settings import OPTIMUM
 
+LONG = (
+    "test_a_change_leaves_the_pressure_of_the_optimiser_in_force",
+    "test_new_tuning_reaches_the_model_of_the_supply",
+    "test_new_tuning_reaches_the_speed_law_of_the_pumps",
+)
+
 SUPPLY_C, FACILITY_C = 0, 2  # registers of the CDU and of the valve
 SETPOINT, GAIN = 1, 3  # numbers of parameters of the supply loop
 DP_SETPOINT, DP_RATE = 2, 8  # and of the pressure loop

@@ -19,6 +19,7 @@ from tests.portable.support.reference_time import UTC, NoiseSource, ReferenceFix
 LONG = (
     "test_main_receiver_with_a_false_time_is_outvoted",
     "test_true_utc_stays_in_the_bound_with_a_minority_of_faults",
+    "test_silent_main_receiver_is_replaced_and_returns",
 )
 
 LATENCY_ERROR_MS = 10

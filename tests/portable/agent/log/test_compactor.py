@@ -10,6 +10,12 @@ from protocols.time_units import SECOND
 from tests.portable.support.check import eq, raises
 from tests.portable.support.flash import SETTINGS, GroundModel, LogFlash, LogLcg, LogUnit
 
+LONG = (
+    "test_power_cut_at_every_request_loses_and_duplicates_nothing",
+    "test_random_power_cuts_lose_and_duplicate_nothing",
+    "test_flipped_bit_loses_only_its_record",
+)
+
 NUMBER = b"abcd"
 WIDTH = 5
 ROWS = 12

@@ -32,6 +32,7 @@ LONG = (
     "test_site_key_does_not_keep_operators_out",
     "test_set_points_have_a_least_interval",
     "test_alarms_follow_isa_18_2",
+    "test_site_key_does_not_end_the_trial_of_an_operator_after_a_restart",
 )
 SITE = 9
 MINOR = AlarmRecord("minor", DEGRADED, "m", "", True)

@@ -12,6 +12,8 @@ from tests.portable.support.agent_rig import CDU, VALVE, epoch
 from tests.portable.support.check import eq, raises
 from tests.portable.support.power_rig import PDU, PowerRig, load_section
 
+LONG = ("test_standing_water_does_not_show_that_the_facility_warms_no_more",)
+
 SUPPLY, FLOW, HERTZ, MODULE = 0, 5, 6, 7
 PRIMARY, INLET = 2, 3
 

@@ -27,7 +27,10 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
-LONG = ("test_power_cut_during_decommission",)
+LONG = (
+    "test_power_cut_during_decommission",
+    "test_command_is_not_repeated_after_a_power_cut",
+)
 
 
 class CommandRecorder(Component):

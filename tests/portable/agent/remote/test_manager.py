@@ -21,6 +21,8 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
+LONG = ("test_trial_continues_after_a_restart",)
+
 
 def test_setpoint_change_is_bumpless_and_confirmed():
     rig = start_rig()

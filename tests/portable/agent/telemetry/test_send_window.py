@@ -10,6 +10,8 @@ from tests.portable.support.check import eq
 from tests.portable.support.flash import GroundModel, LogFlash
 from tests.portable.support.power_rig import make_models
 
+LONG = ("test_queued_blocks_are_compacted_without_loss",)
+
 PORT = 5
 
 

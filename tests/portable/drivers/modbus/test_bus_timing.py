@@ -19,7 +19,10 @@ from tests.portable.support.serial_line_model import (
     measure_stop_delay,
 )
 
-LONG = ("test_stop_is_sent_within_one_transaction_and_t35",)
+LONG = (
+    "test_stop_is_sent_within_one_transaction_and_t35",
+    "test_offline_units_cost_little_and_recover",
+)
 
 
 def test_line_load_reaches_95_percent():
