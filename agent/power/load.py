@@ -200,9 +200,12 @@ class Load:
         self.is_proven_off = proven
 
     def keep_off(self, now: int) -> None:
-        """Keep it off, as before the restart; nothing is sent."""
+        """Keep it off, as before the restart; nothing is sent until it is switched on."""
         self.is_on = False
         self.shed_at = now
+        self.outlets_off = not self.has_system
+        if self.service is not None:
+            self.service.note_off(self.index)
 
     def switch(self, on: bool, now: int, force: bool = False) -> None:
         """Switch it on or off by its service. `force`: without a shutdown."""

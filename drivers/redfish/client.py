@@ -183,6 +183,10 @@ class RedfishClient:
         if self.targets[index].request_power(on, now, force):
             self._send_next(now)
 
+    def note_off(self, index: int) -> None:
+        """Note that the system of a target was switched off before a restart."""
+        self.targets[index].note_off()
+
     def watch(self, index: int, duration: int, now: int) -> None:
         """Read a target each second for `duration` from now on."""
         self.targets[index].watch(duration, now)

@@ -128,6 +128,10 @@ class RedfishTarget:
         self.watch(_WATCH_US, now)
         return True
 
+    def note_off(self) -> None:
+        """Note that it was switched off before a restart; nothing is sent."""
+        self.power_on = False
+
     def watch(self, duration: int, now: int) -> None:
         """Read each second for `duration` from now on."""
         self.watch_until = max(self.watch_until, now + duration)

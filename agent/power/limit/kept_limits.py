@@ -8,7 +8,8 @@ The record is a text. Its first line has the caps: W (0: none) and percent. Each
 load: its name, its limit in W, and 1 (on), 2 (on and hot) or 0 (commanded off). A load that was hot
 stays hot until its temperature is read: behind a kinked hose, its service can be silent. The line
 `hot:` + name, 0, 0 says that `device_hot` shows a load that is off, or that runs again since less
-than a minute. Older releases know no load of this name.
+than a minute. The line `out:` + name, 0, 0 says that the outlets of a load with a service are off
+too. Older releases know no load of these names.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from agent.power.load import Load
 
 KEY = "throttle.limits"
-_SHOWN = "hot:"
+_SHOWN, _OUTLETS = "hot:", "out:"
 CAPS_RESTORED = AlarmRecord(
     "caps_restored", NORMAL, "limits from before the restart are in force", "", False
 )
@@ -42,6 +43,8 @@ class KeptLimits:
             lines.append("%s %d %d" % (load.name, load.limit_w, state))
             if load.is_heat_shown and state < 2:
                 lines.append("%s%s 0 0" % (_SHOWN, load.name))
+            if load.outlets_off and load.has_system and not load.is_on:
+                lines.append("%s%s 0 0" % (_OUTLETS, load.name))
         return "\n".join(lines).encode()
 
     def save(self, cap_w: int, cap_pct: int) -> None:
@@ -79,6 +82,8 @@ class KeptLimits:
                             load.set_heat(True, False)
                     elif name == _SHOWN + load.name:
                         load.set_heat_shown(True)
+                    elif name == _OUTLETS + load.name:
+                        load.set_outlets(not load.is_on)
         except (ValueError, IndexError):
             return caps
         self.restored = self.restored or caps[0] > 0 or caps[1] < 100

@@ -130,6 +130,7 @@ def _make_settings(faults: tuple[InjectedFault, ...], load_kw: float, site: str)
         meters=2,
         humidity_sensors=2,
         proof_store=1,
+        limits_store=1,
         fans=max((rule.fans for rule in rules), default=0),
         receiver_dialect="casic" if needs_dialect else "",
         parts=", ".join(sections),

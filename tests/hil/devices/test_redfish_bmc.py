@@ -227,6 +227,21 @@ def test_power_off_and_on():
     assert bench.client.targets[1].power_w == 5_000
 
 
+def test_a_target_that_was_off_before_a_restart_is_switched_on() -> None:
+    bench = RedfishBench(system="/redfish/v1/Systems/old")
+    bench.run(1)
+    bench.client.set_power(1, True, bench.now)
+    bench._transfer()
+    assert bench.bmc.resets == []  # a new client takes it as on
+    bench.client.note_off(1)
+    bench._transfer()
+    assert bench.bmc.resets == []
+    bench.client.set_power(1, True, bench.now)
+    bench._transfer()
+    bench.run(5)
+    assert [is_on for _, _, is_on in bench.bmc.resets] == [True]
+
+
 def test_limit_in_transit_is_resent_after_reconnect() -> None:
     bench = RedfishBench()
     bench.run(1)

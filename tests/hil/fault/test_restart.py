@@ -115,6 +115,28 @@ def test_a_manual_mode_and_its_time_survive() -> None:
     assert agent.arbiters["valve"].decision.output == 55.0
 
 
+def test_loads_that_were_off_run_again_after_the_cut() -> None:
+    """All are off when the controller restarts: those with a service, and that with an outlet."""
+    row = ROW.replace("[row]", "[row]\nlimits_store = 1\nmeters = 2")
+    text = row.format(seconds=300) + event(60, "pumps_tripped") + event(95, "board_restart")
+    made = VirtualRun(parse(text, "restart.toml"), 1)
+    try:
+        made.shell.start()
+        made.shell.run(90_000_000)
+        bank = made.testbed.load_bank
+        assert bank is not None
+        loads = bank.loads
+        assert [load.name for load in loads if load.is_on] == []
+        made.shell.run(300_000_000)
+        assert [load.name for load in loads if not load.is_on] == []
+        resets = [reset for bmc in bank.bmcs.values() for reset in bmc.resets]
+        assert {name for _, name, is_on in resets if is_on} == {"gpu1", "gpu2", "cpu1"}
+        agent = made.dut.agent  # type: ignore[attr-defined]
+        assert [code for code in agent.alarms.codes() if "shed" in code] == []
+    finally:
+        made.dut.close()
+
+
 def test_a_suspect_sensor_stays_suspect() -> None:
     """A false reading is not used after the restart, although it does not move."""
     made = run(event(40, "supply_register", 26) + event(50, "power_cut", for_s=4), 70)

@@ -24,14 +24,19 @@ class FakeTarget:
 
 
 class FakeService:
-    """A Redfish service; `calls` has the limits and the power commands."""
+    """A Redfish service; `calls` has the limits and the power commands, `noted_off` the targets
+    that were off before a restart.
+    """
 
     def __init__(self, count=1):
         self.targets = [FakeTarget() for _ in range(count)]
-        self.calls = []
+        self.calls, self.noted_off = [], []
 
     def set_limit(self, index, watts, now):
         self.calls.append(("limit", index, watts, now))
+
+    def note_off(self, index):
+        self.noted_off.append(index)
 
     def set_power(self, index, on, now, force):
         self.calls.append(("power", index, on, now, force))

@@ -486,3 +486,22 @@ def test_a_hot_load_behind_a_shut_branch_needs_flow_until_the_branch_is_open():
         limits.report_shut_branch(may_be_shut, is_shut)
         eq((limits.has_shut_branch, limits.is_branch_shut), (may_be_shut, is_shut))
         eq((limits.is_flow_needed, limits.is_cold_needed), (needed, needed))
+
+
+def test_the_ways_to_switch_a_load_on_are_known_after_a_restart():
+    """By its service, which must know that it is off, or also by its outlets."""
+    kept, (one, two) = make_kept()
+    one.keep_off(SECOND)
+    one.set_outlets(True)
+    text = kept.encode(0, 100)
+    eq(text, b"0 100\na 1000 0\nout:a 0 0\nb 1000 1")
+    kept, (one, two), _ = restored(text)
+    eq((one.outlets_off, two.outlets_off), (True, False))
+    eq((one.service.noted_off, two.service.noted_off), ([0], []))
+    kept, (one, two), _ = restored(b"0 100\na 1000 0\nb 1000 1")
+    eq((one.is_on, one.outlets_off), (False, False))
+    kept, (one, two), _ = restored(b"0 100\na 1000 1\nout:a 0 0\nb 1000 1")
+    eq((one.is_on, one.outlets_off), (True, False))
+    bare = make_load(served=False)
+    bare.keep_off(SECOND)
+    eq(bare.outlets_off, True)
