@@ -22,7 +22,7 @@ NAMES = {
     "I2": "supply above the dew point, or alarm dew within 10 s and above again in 120 s",
     "I3": "the controller lives, misses no tick, and names a component that is off",
     "I4": "the order of the components changes no write",
-    "I5": "loads reported off draw under 5 % within 8 s, limited ones at most 105 % in time",
+    "I5": "loads reported off draw under 5 % within 8 s, limited ones at most 105 %, others are on",
     "I6": "one false value alone sheds no load and stops no pump",
     "I7": "at most 10 alarms, at most 3 of priority 1, in 10 minutes",
     "I8": "after the end of the faults: state normal within 300 s, or a latch with a name",
@@ -33,6 +33,7 @@ _LIMIT_US = 2 * SECOND
 _DEW_TOLERANCE_K = 0.05
 _HOLD_US = 60 * SECOND
 _STALE_US = 5 * SECOND
+_ON_S = 60
 _FIRST_FAULT_US = FAULT_FREE_S * SECOND
 
 
@@ -170,6 +171,8 @@ class ReportedInvariant(Invariant):
             if load.name in off:
                 is_false = watts > OFF_FRACTION * load.rated_w
                 self._judge(truth, f"{load.name} is reported off and draws", watts, is_false, 8)
+            is_gone = bool(reported.get("on")) and load.name not in off and not load.is_on
+            self._judge(truth, f"{load.name} is reported on and draws", watts, is_gone, _ON_S)
             if load.name in off or is_suspect or not reported.get("on"):
                 # The alarm is true; the status that follows it is a second older.
                 self._note_limit(truth.now, load, inf)
