@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from drivers.ports.base import Wake
 
 MAX_READ = 65536  # bytes
+_SLICE_BYTES = 1024  # so that a slice fills at most one block of the flash, and begins one
 _S_IFDIR = 0x4000
 
 
@@ -69,7 +70,9 @@ class Store:
         try:
             with open(path + TEMPORARY_SUFFIX, "wb") as file:
                 yield
-                file.write(data)
+                for at in range(0, len(data), _SLICE_BYTES):
+                    file.write(data[at : at + _SLICE_BYTES])
+                    yield
                 file.flush()
                 if hasattr(file, "fileno"):
                     sync(file.fileno())
@@ -81,11 +84,18 @@ class Store:
 
     def append(self, key: str, data: bytes) -> None:
         """Append to a record. Raises PortError; any part of `data` can then be present."""
+        for _ in self.append_slices(key, data):
+            pass
+
+    def append_slices(self, key: str, data: bytes) -> "Iterator[None]":
+        """Append to a record; stop between the steps that the flash does."""
         path = self._path(key)
         try:
             is_new = not _exists(path)
             with open(path, "ab") as file:
-                file.write(data)
+                for at in range(0, len(data), _SLICE_BYTES):
+                    file.write(data[at : at + _SLICE_BYTES])
+                    yield
                 file.flush()
                 if hasattr(file, "fileno"):
                     sync(file.fileno())
