@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from agent.runtime.boot_loop import BootLoop
 
-_CALL_US = 25 * MILLISECOND
+_CALL_US = 35 * MILLISECOND
 """Time of the calls that record the end of a start, without the steps of the flash."""
 _LED_STEP_US = 200 * MILLISECOND
 """Length of a flash, and of the dark time after it."""

@@ -10,6 +10,11 @@ Reads see the recorded steps. A write outside of `record` and `stop` first does 
 Without memory for a step, all are done immediately.
 """
 
+try:
+    import _overlay  # type: ignore[import-not-found]  # deploy/firmware/rp2/overlay
+except ImportError:  # in the tests
+    _overlay = None
+
 PAGE = 256
 _ERASE = 6
 """Operation of `ioctl`."""
@@ -26,6 +31,8 @@ class FlashJournal:
         self._control = flash.ioctl  # type: ignore[attr-defined]
         self._steps: list[tuple[int, int, bytes | None]] = []
         self._is_recording = False
+        if _overlay is not None:
+            self.readblocks = _overlay.Reader(flash, self._steps)  # type: ignore[method-assign]
 
     def record(self) -> None:
         """Record the writes from now on."""

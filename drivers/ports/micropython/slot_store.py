@@ -52,8 +52,8 @@ _PAGE_BYTES = 256
 """Bytes of a slice: a page of NOR flash, programmed in 0.4 to 3 ms."""
 _PROGRAM_US, _ERASE_US, _FILE_US = 4_000, 50_000, 60_000
 """Times of slices: a page, a sector (typically 45 ms), a call for a file with an erase."""
-_CALL_US = 25_000
-"""Time of a call that reads files, or whose writes are recorded."""
+_CALL_US = 35_000
+"""Time of a call that reads files, or whose writes are recorded: it can compact a folder."""
 
 
 class SlotStorePort(StorePort):
