@@ -56,6 +56,8 @@ _POWER_ON = ("reset", "power on")
 _THRESHOLD = 32768
 """Allocated bytes that start a garbage collection, at least. It is a part of the free memory: half
 of it while code and configuration are loaded, seven eighths while the agent runs."""
+_OPEN_US, _OVERDUE_US = 20_000, 200_000
+"""Time to open a port, on a board. A tick that is later than the second one has stopped."""
 MAX_SLEEP = 60_000_000  # us: far less than half a period of the shortest counter
 
 # The only clock of the process. On the unix port it shows CLOCK_MONOTONIC.
@@ -207,6 +209,9 @@ def run(
     poller = MicroPoller(ticks)
     io_loop = IoLoop(agent, _openers() if openers is None else openers, poller, out, console)
     io_loop.opens_in_turn = True
+    if ticks is not None:
+        open_us = min(_OPEN_US, ticks.period // 2)
+        io_loop.has_time = lambda: not -_OVERDUE_US < ticks.due - monotonic() < open_us
     gc.threshold(max(_THRESHOLD, gc.mem_free() * 7 // 8))  # type: ignore[attr-defined]
     if start is not None:
         from drivers.ports import address_text  # noqa: F401, PLC0415 - not in the first tick
