@@ -29,7 +29,7 @@ class FlashJournal:
         self._read = flash.readblocks  # type: ignore[attr-defined]
         self._write = flash.writeblocks  # type: ignore[attr-defined]
         self._control = flash.ioctl  # type: ignore[attr-defined]
-        self._steps: list[tuple[int, int, bytes | None]] = []
+        self._steps: list[tuple[int, int, memoryview | None]] = []
         self._is_recording = False
         if _overlay is not None:
             self.readblocks = _overlay.Reader(flash, self._steps)  # type: ignore[method-assign]
@@ -94,7 +94,9 @@ class FlashJournal:
         """Record a step. If it must be done now, do those before it, and return False."""
         if self._is_recording:
             try:
-                self._steps.append((number, at, None if data is None else bytes(data)))
+                # A view: its pages need no copies, which would make garbage in front of a tick.
+                kept = None if data is None else memoryview(bytes(data))
+                self._steps.append((number, at, kept))
                 return True
             except MemoryError:
                 pass

@@ -70,8 +70,8 @@ class Store:
         try:
             with open(path + TEMPORARY_SUFFIX, "wb") as file:
                 yield
-                for at in range(0, len(data), _SLICE_BYTES):
-                    file.write(data[at : at + _SLICE_BYTES])
+                for part in _parts(data):
+                    file.write(part)
                     yield
                 file.flush()
                 if hasattr(file, "fileno"):
@@ -93,8 +93,8 @@ class Store:
         try:
             is_new = not _exists(path)
             with open(path, "ab") as file:
-                for at in range(0, len(data), _SLICE_BYTES):
-                    file.write(data[at : at + _SLICE_BYTES])
+                for part in _parts(data):
+                    file.write(part)
                     yield
                 file.flush()
                 if hasattr(file, "fileno"):
@@ -123,6 +123,15 @@ class Store:
     def _path(self, key: str) -> str:
         """Return the file path of a key."""
         return "%s/%s" % (self._address.path, decode_key(self._address, key.encode()))
+
+
+def _parts(data: bytes) -> "Iterator[bytes]":
+    """Return the parts of a write; short data are not copied."""
+    if len(data) <= _SLICE_BYTES:
+        yield data
+        return
+    for at in range(0, len(data), _SLICE_BYTES):
+        yield data[at : at + _SLICE_BYTES]
 
 
 def _exists(path: str) -> bool:
