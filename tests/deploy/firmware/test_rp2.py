@@ -36,8 +36,9 @@ from tests.support.programs import MISSING, require_program
 from tests.support.repository import ROOT
 
 FAMILY = uf2.FAMILIES["rp2040"]
-CONFIG_PUSH = str(Path(__file__).with_name("config_push_board.toml"))
-STARTS = str(Path(__file__).with_name("starts_with_a_log.toml"))
+SCENARIOS = Path(__file__).with_name("scenarios")
+CONFIG_PUSH = str(SCENARIOS / "config_push_board.toml")
+STARTS = str(SCENARIOS / "starts_with_a_log.toml")
 ROM = Path(os.environ.get("COLDLOOP_DATA", "/nowhere")) / "rp2040" / "bootrom_b1.bin"
 
 

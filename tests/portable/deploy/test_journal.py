@@ -58,7 +58,7 @@ def test_other_writes_come_after_those_that_wait():
     eq((journal.ioctl(4, 0), journal.need()), (littlefs_board.BLOCKS, 0))
 
 
-class Board:
+class StepStore:
     """A store on LittleFS behind a journal. `slices`: time asked for, erases done in it."""
 
     slot, slot_bytes, sector_bytes = 0, 0, BLOCK
@@ -132,7 +132,7 @@ def content(board):
 def test_a_slice_has_one_erase_at_most_and_only_a_long_one_has_it():
     if littlefs_board.vfs is None:  # CPython
         return
-    board = Board()
+    board = StepStore()
     try:
         changes = requests(1, 160)
         for op, key, text in changes:
@@ -149,7 +149,7 @@ def test_without_a_journal_a_slice_has_several_erases():
     """What the journal is for."""
     if littlefs_board.vfs is None:
         return
-    board = Board()
+    board = StepStore()
     board.port = slot_store.SlotStorePort(board.address, lambda: None, object(), board.note)
     try:
         for op, key, text in requests(1, 160):
@@ -162,7 +162,7 @@ def test_without_a_journal_a_slice_has_several_erases():
 def test_a_power_cut_between_two_slices_leaves_the_state_before_or_after():
     if littlefs_board.vfs is None:
         return
-    board = Board()
+    board = StepStore()
     changes = requests(7, 24)
     cuts = 0
     for i in range(len(changes)):
@@ -174,12 +174,12 @@ def test_a_power_cut_between_two_slices_leaves_the_state_before_or_after():
         board.close()
         for image in images:
             cuts += 1
-            again = Board(image)
+            again = StepStore(image)
             found = content(again)
             again.close()
             if op == "append" and not found.get(key):  # a new file begins without content
                 found.pop(key, None)
             assert found in (before, after), (op, key, len(text))
-        board = Board(data)
+        board = StepStore(data)
     board.close()
     assert cuts > 30, cuts
