@@ -119,7 +119,7 @@ class SlotStorePort(StorePort):
         if journal is not None:
             call_us = _CALL_US
         yield call_us
-        calls = self._calls(op, key, payload)
+        calls = self._store.change_slices(op, key, payload)
         is_done = False
         while not is_done:
             if journal is not None:
@@ -137,19 +137,6 @@ class SlotStorePort(StorePort):
                 journal.step()
             if not is_done:
                 yield call_us
-
-    def _calls(self, op: str, key: str, payload: bytes) -> "Iterator[None]":
-        """Return the calls for a change of a file."""
-        if op == "write":
-            return self._store.write_slices(key, payload)
-        if op == "append":
-            return self._store.append_slices(key, payload)
-        return self._delete(key)
-
-    def _delete(self, key: str) -> "Iterator[None]":
-        """Delete a file, in one call."""
-        self._store.delete(key)
-        yield
 
     def _chunk_slices(self, slot: int, at: int, data: bytes) -> "Iterator[int]":
         """Erase each sector that begins in the chunk, and program it by pages."""

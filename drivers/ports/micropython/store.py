@@ -104,6 +104,18 @@ class Store:
         except OSError as error:
             raise translate_error(self._address, error, STORE_REASONS)
 
+    def change_slices(self, op: str, key: str, data: bytes) -> "Iterator[None]":
+        """Change a record; stop between the steps that the flash does. A deletion is one step."""
+        if op == "write":
+            return self.write_slices(key, data)
+        if op == "append":
+            return self.append_slices(key, data)
+        return self._delete_slices(key)
+
+    def _delete_slices(self, key: str) -> "Iterator[None]":
+        self.delete(key)
+        yield
+
     def delete(self, key: str) -> None:
         """Delete a record if it exists. Raises PortError."""
         try:
