@@ -18,8 +18,12 @@ from collections import namedtuple
 
 from agent.log import segment
 from agent.log.class_index import ClassIndex
-from agent.log.loaded_segment import NOTHING_LOADED, LoadedSegment, RunningScan
-from agent.log.recent_records import RecentRecords
+from agent.log.recent_records import (
+    NOTHING_LOADED,
+    LoadedSegment,
+    RecentRecords,
+    RunningScan,
+)
 from agent.log.segment import LogRecord
 from agent.log.unwritten_records import UnwrittenRecords, WaitingRecord
 from protocols.telemetry.message import ALARM, BULK, CLASSES, EVENT, LIVE
