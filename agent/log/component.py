@@ -15,7 +15,7 @@ progress. A record is sent only when it is durable, so that no number is used tw
 from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject, write
 from agent.log.block_builder import BlockBuilder, take_row, unit_schema
-from agent.log.record_store import RecordStore
+from agent.log.record_store import SMALL_SLICE, RecordStore
 from agent.log.sender import Sender
 from protocols.telemetry.message import (
     ALARM,
@@ -92,6 +92,10 @@ class LogComponent(Component):
             agent.uplink.send_from_log(self.sender, self._on_link)
             # The log holds the names of the columns, so the retained birth message can be short.
             agent.uplink.set_birth(write(JsonObject([("online", True), ("log", True)])).encode())
+
+    def use_small_slices(self) -> None:
+        """Read, write and send a few records in a call: a tick of a small board must not wait."""
+        self.record_store.records_per_slice = self.sender.max_records = SMALL_SLICE
 
     def start(self, now: int) -> None:
         """Make the schema; now all components are there, and no row is taken before."""
@@ -195,6 +199,7 @@ class LogComponent(Component):
             self._summary is not None and self._summary_builder.is_coding()
         )
         is_coding = is_coding or (self._compactor is not None and self._compactor.is_coding())
+        is_coding = is_coding or self.record_store.is_scanning
         self._due = now + _SLICE_US if is_coding else NEVER
 
     def wake(self, now: int) -> None:
@@ -203,7 +208,9 @@ class LogComponent(Component):
             self.sender.wake(now)
         if now < self._due:
             return
-        if self._builder.is_coding():
+        if self.record_store.is_scanning:
+            self.record_store.step(now)
+        elif self._builder.is_coding():
             block = self._builder.step()
             if block is not None:
                 live = self._rows_mode == "live" and self.link_up

@@ -18,7 +18,12 @@ from collections import namedtuple
 
 from agent.log import segment
 from agent.log.class_index import ClassIndex
-from agent.log.recent_records import RecentRecords
+from agent.log.recent_records import (
+    NOTHING_LOADED,
+    LoadedSegment,
+    RecentRecords,
+    RunningScan,
+)
 from agent.log.segment import LogRecord
 from agent.log.unwritten_records import UnwrittenRecords, WaitingRecord
 from protocols.telemetry.message import ALARM, BULK, CLASSES, EVENT, LIVE
@@ -35,13 +40,12 @@ if TYPE_CHECKING:
 
 BatchRecord = namedtuple("BatchRecord", ("record", "oldest_us"))
 """A record of the write in progress. `oldest_us`: time of its oldest content."""
-LoadedSegment = namedtuple("LoadedSegment", ("group", "first", "records"))
-"""A segment in memory: class, first id, records."""
 
 LONGEST = 60000
 SCHEMA_KEY = "log.schema"
+SMALL_SLICE = 8
+"""Records of a slice on a small board: one takes 1.2 ms of an RP2040."""
 _CLOSED, _LISTING, _RESUMING, _READY = 0, 1, 2, 3
-_NOTHING_LOADED = LoadedSegment(-1, 0, ())
 
 
 def _encoded_size(records: "list[LogRecord]") -> int:
@@ -67,6 +71,8 @@ class RecordStore:
         """Called when more records can be sent."""
         self.schema = b""
         """Number of the schema that was logged last."""
+        self.records_per_slice = 0
+        """Records that one call reads or writes; 0: all."""
         self.failures = 0
         self.foreign_segments = 0
         self.truncated = 0
@@ -84,7 +90,8 @@ class RecordStore:
         self._deletes: list[str] = []
         self._schema_due = b""
         self._recent = RecentRecords()
-        self._loaded = _NOTHING_LOADED
+        self._loaded = NOTHING_LOADED
+        self._running_scan: RunningScan | None = None
         self._read_request: tuple[int, int] | None = None
         self._phase = _CLOSED
         self._open = False
@@ -150,13 +157,12 @@ class RecordStore:
             return recent
         first = class_index.segment_of(ident)
         if first:
-            if self._loaded[:2] != (class_index.group, first):
+            if not self._loaded.is_segment(class_index.group, first):
                 self._read_request = (class_index.group, first)
                 return None
-            records: tuple[LogRecord, ...] = self._loaded.records
-            for record in records:
-                if record.ident <= ident <= record.last_ident:
-                    return record
+            loaded = self._loaded.find(ident)
+            if loaded is not None:
+                return loaded
         class_index.drop(ident)
         return None
 
@@ -200,6 +206,7 @@ class RecordStore:
         """Prepare to repeat the operation in progress; its result is unknown."""
         self.failures += self._open
         self._open = False
+        self._running_scan = None
         if self._compactor is not None and self._operation == "merged":
             self._compactor.reset()
         self._operation = ""
@@ -222,8 +229,28 @@ class RecordStore:
         if self._operation not in ("get", "merge") or parsed is None:
             return
         _, group, first = parsed
-        scan = segment.scan(content, self.generation, group)
-        if self._operation == "merge" and self._compactor is not None:
+        scan = segment.SegmentScan(content, self.generation, group)
+        self._running_scan = RunningScan(self._operation, group, first, bool(separator), scan)
+        self._continue_scan(now)
+
+    @property
+    def is_scanning(self) -> bool:
+        """True while `step` has work."""
+        return self._running_scan is not None
+
+    def step(self, now: int) -> None:
+        """Read the next records of a segment."""
+        self.now = now
+        self._continue_scan(now)
+        self.advance(now)
+
+    def _continue_scan(self, now: int) -> None:
+        running = self._running_scan
+        if running is None or not running.scan.step(self.records_per_slice):
+            return
+        self._running_scan = None
+        purpose, group, first, exists, scan = running
+        if purpose == "merge" and self._compactor is not None:
             # Damage is counted when the segment is sent. Until then the segment stays as it is.
             self._compactor.load_records([] if scan.damaged else scan.records)
         elif self._phase == _READY:
@@ -234,7 +261,7 @@ class RecordStore:
             self._read_request = None
             self._notify(now)
         else:
-            self._resume_class(group, first, scan, bool(separator))
+            self._resume_class(group, first, scan, exists)
 
     def _on_list(self, names: "list[str]") -> None:
         """Sort the segments in the store. The generation of the log is the most frequent one."""
@@ -290,7 +317,7 @@ class RecordStore:
             self._recent.add(record.ident * 4 + group, record)
         self._recent.trim()
         if self._loaded.group == group:
-            self._loaded = _NOTHING_LOADED
+            self._loaded = NOTHING_LOADED
         self._batch = []
 
     def _batch_size(self) -> int:
@@ -306,7 +333,7 @@ class RecordStore:
 
     def advance(self, now: int) -> None:
         """Send the next request to the store if it is idle."""
-        if not self._open or self._operation:
+        if not self._open or self._operation or self._running_scan is not None:
             return
         if self._phase != _READY:
             self._continue_start(now)
@@ -349,8 +376,8 @@ class RecordStore:
         if compactor is None:
             return
         self.class_indexes[BULK].resize(compactor.segment_first, _encoded_size(compactor.records))
-        if self._loaded[:2] == (BULK, compactor.segment_first):
-            self._loaded = _NOTHING_LOADED
+        if self._loaded.is_segment(BULK, compactor.segment_first):
+            self._loaded = NOTHING_LOADED
         compactor.reset()
 
     def _notify(self, now: int) -> None:
@@ -410,7 +437,7 @@ class RecordStore:
     def _fill_batch(self) -> None:
         """Assign ids to the records of the next write: one class, at most one segment."""
         if not self._batch and self._unwritten.records:
-            waiting_records = self._unwritten.take(self._segment_bytes)
+            waiting_records = self._unwritten.take(self._segment_bytes, self.records_per_slice)
             self._batch_class = self.class_indexes[waiting_records[0].record_class]
             for waiting in waiting_records:
                 ident = self._batch_class.take_id()

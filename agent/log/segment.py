@@ -42,15 +42,6 @@ class LogRecord:
         return self.ident + covered_count(self.kind, self.payload) - 1
 
 
-class SegmentScan:
-    """Result of a scan: valid records, damaged places, bytes after the last valid record."""
-
-    def __init__(self) -> None:
-        self.records: list[LogRecord] = []
-        self.damaged = 0
-        self.tail_bytes = 0
-
-
 def segment_name(generation: bytes, group: int, first: int) -> str:
     """Return the name of the segment whose first record has the id `first`."""
     return "%s%s.%d.%08x" % (PREFIX, str(hexlify(generation), "ascii"), group, first)
@@ -128,22 +119,43 @@ def _record_at(
     return LogRecord(ident, stamp, data[start], bytes(data[start + 1 : end])), end
 
 
+class SegmentScan:
+    """The valid records of a segment: `records`; damaged places; bytes after the last record."""
+
+    def __init__(self, data: bytes, generation: bytes, group: int) -> None:
+        self.records: list[LogRecord] = []
+        self.damaged = 0
+        self.tail_bytes = 0
+        self._data, self._generation, self._group = data, generation, group
+        self._offset = self._good_end = 0
+        self._in_gap = False
+
+    def step(self, count: int) -> bool:
+        """Read `count` records or damaged bytes, 0: all. Return whether the scan is complete."""
+        data = self._data
+        end = len(self.records) + count
+        while self._offset < len(data):
+            if count and len(self.records) >= end:
+                return False
+            parsed = _record_at(data, self._offset, self._generation, self._group)
+            if parsed is None:
+                self._in_gap = True
+                next_magic = data.find(MAGIC, self._offset + 1)
+                self._offset = next_magic if next_magic >= 0 else len(data)
+                end -= 1
+                continue
+            self.damaged += self._in_gap
+            self._in_gap = False
+            self.records.append(parsed[0])
+            self._offset = self._good_end = parsed[1]
+        self.damaged += self._in_gap
+        self.tail_bytes = len(data) - self._good_end
+        self._data = b""
+        return True
+
+
 def scan(data: bytes, generation: bytes, group: int) -> SegmentScan:
     """Find the valid records of a segment."""
-    result = SegmentScan()
-    offset = good_end = 0
-    in_gap = False
-    while offset < len(data):
-        parsed = _record_at(data, offset, generation, group)
-        if parsed is None:
-            in_gap = True
-            next_magic = data.find(MAGIC, offset + 1)
-            offset = next_magic if next_magic >= 0 else len(data)
-            continue
-        result.damaged += in_gap
-        in_gap = False
-        result.records.append(parsed[0])
-        offset = good_end = parsed[1]
-    result.damaged += in_gap
-    result.tail_bytes = len(data) - good_end
+    result = SegmentScan(data, generation, group)
+    result.step(0)
     return result

@@ -56,6 +56,8 @@ class Sender:
         self.record_store = record_store
         self.receipt_timeout_us = 60 * SECOND
         self.schema_missing = False
+        self.max_records = 0
+        """Records of a message; 0: any number."""
         self.forged_receipts = self.foreign_receipts = self.unsent_receipts = (
             self.redundant_receipts
         ) = self.resent_records = 0
@@ -109,6 +111,8 @@ class Sender:
                 size += len(entry) + len(record.payload)
                 self._mark_sent(class_index, record)
                 ids.extend(_record_numbers(record, group))
+                if self.max_records and len(parts) > 2 * self.max_records:
+                    return ids, b"".join(parts)
         return ids, b"".join(parts) if ids else b""
 
     def _find_record(self, class_index: "ClassIndex", ident: int) -> "LogRecord | None":

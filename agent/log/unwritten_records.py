@@ -40,14 +40,19 @@ class UnwrittenRecords:
         self.size -= len(self.records.pop(index).payload) + OBJECT_BYTES
         return lowest_class
 
-    def take(self, max_bytes: int) -> "list[WaitingRecord]":
-        """Remove and return records of the highest class: the first, and what fits `max_bytes`."""
+    def take(self, max_bytes: int, max_records: int = 0) -> "list[WaitingRecord]":
+        """Remove and return records of the highest class: the first, and what fits `max_bytes` and
+        `max_records` (0: any number).
+        """
         highest_class: int = min([record.record_class for record in self.records])
-        taken, remaining, length, self.size = [], [], 0, 0
+        taken: list[WaitingRecord] = []
+        remaining, length, self.size = [], 0, 0
         for record in self.records:
             payload_bytes = len(record.payload)
-            if record.record_class != highest_class or (
-                length and length + payload_bytes > max_bytes
+            if (
+                record.record_class != highest_class
+                or (length and length + payload_bytes > max_bytes)
+                or (max_records and len(taken) >= max_records)
             ):
                 remaining.append(record)
                 self.size += payload_bytes + OBJECT_BYTES

@@ -79,6 +79,8 @@ class IoLoop:
         """The agent has requested a restart; the loop has ended."""
         self.opens_in_turn = False
         """A board takes 8 ms to open a port, and a tick must not wait for all of them."""
+        self.has_time: Callable[[], bool] | None = None
+        """Whether a port can open before the next tick; None: at any time."""
         self._last_agent_time = 0
         """Last time that was passed to the agent."""
         self._slots: list[PortSlot] = []
@@ -129,7 +131,7 @@ class IoLoop:
 
         Pulses come first: the second that a sentence names began before the sentence.
         """
-        if self.opens_in_turn:
+        if self.opens_in_turn and (self.has_time is None or self.has_time()):
             self.open_next()
         for slot in self._slots:
             if slot.is_pps:

@@ -56,6 +56,8 @@ _POWER_ON = ("reset", "power on")
 _THRESHOLD = 32768
 """Allocated bytes that start a garbage collection, at least. It is a part of the free memory: half
 of it while code and configuration are loaded, seven eighths while the agent runs."""
+_OPEN_US, _OVERDUE_US = 20_000, 200_000
+"""Time to open a port, on a board. A tick that is later than the second one has stopped."""
 MAX_SLEEP = 60_000_000  # us: far less than half a period of the shortest counter
 
 # The only clock of the process. On the unix port it shows CLOCK_MONOTONIC.
@@ -207,6 +209,9 @@ def run(
     poller = MicroPoller(ticks)
     io_loop = IoLoop(agent, _openers() if openers is None else openers, poller, out, console)
     io_loop.opens_in_turn = True
+    if ticks is not None:
+        open_us = min(_OPEN_US, ticks.period // 2)
+        io_loop.has_time = lambda: not -_OVERDUE_US < ticks.due - monotonic() < open_us
     gc.threshold(max(_THRESHOLD, gc.mem_free() * 7 // 8))  # type: ignore[attr-defined]
     if start is not None:
         from drivers.ports import address_text  # noqa: F401, PLC0415 - not in the first tick
@@ -303,10 +308,14 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
         print_line("%s: %s" % (path, error))
         return 2
     del text, raw, config
-    openers = _openers()
+    openers, is_open = _openers(), None
     if flash is not None:
-        openers["store"] = _slot_opener(flash, agent)
-    watch = BoardWatch(flash, agent, boot_loop)
+        is_open = _flash_gap(agent)
+        openers["store"] = _slot_opener(flash, is_open)
+        for component in getattr(agent, "components", ()):
+            if hasattr(component, "use_small_slices"):
+                component.use_small_slices()
+    watch = BoardWatch(flash, agent, boot_loop, is_open)
     code = run(agent, lambda: watch.check(monotonic()), openers, console=CONSOLE, start=agent.start)
     return code if code in (RESTART, LEAVE_BOOT_LOOP) else 0
 
@@ -362,12 +371,16 @@ def _running_slot(flash: "SlotFlash") -> "RunningSlot":
     return RunningSlot(flash.slot, flash.release, flash.slot_bytes, read)
 
 
-def _slot_opener(flash: "SlotFlash", agent: "Any") -> "Opener":
-    """Return the opener of stores on a board with slots."""
-    gap = FlashGap(agent) if hasattr(agent, "add_port_listener") else None  # a pair has none
+def _flash_gap(agent: "Any") -> "Callable[[int], bool] | None":
+    """Return what tells whether the flash can be used now. None: a pair, which has no gaps."""
+    if not hasattr(agent, "add_port_listener"):
+        return None
+    gap = FlashGap(agent)
+    return lambda need: gap.is_open(monotonic(), need)
 
-    def is_open(need: int) -> bool:
-        return gap is None or gap.is_open(monotonic(), need)
+
+def _slot_opener(flash: "SlotFlash", is_open: "Callable[[int], bool] | None") -> "Opener":
+    """Return the opener of stores on a board with slots."""
 
     def open_slotted(address: "Address", wake: "Wake") -> "Port":
         from drivers.ports.micropython.slot_store import SlotStorePort  # noqa: PLC0415 - few have them

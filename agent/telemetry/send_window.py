@@ -32,7 +32,10 @@ class SendWindow:
         self._topic = topic
 
     def flush(self, now: int) -> int:
-        """Publish while the window has room. Return the number of messages."""
+        """Publish while the window has room. Return the number of messages.
+
+        A sender with small messages gives one; the acknowledgement of the broker asks for the next.
+        """
         sent = 0
         while self.in_flight < self.window and self._client.can_publish:
             ids, message = self._sender.next(MESSAGE_BYTES, max_single=MAX_RECORD_BYTES)
@@ -41,6 +44,8 @@ class SendWindow:
             self._client.publish(self._topic, message, 1, False, ("log", ids, now))
             self.in_flight += 1
             sent += 1
+            if self._sender.max_records:
+                break
         return sent
 
     def acknowledged(self, tag: "tuple[object, ...]", now: int) -> None:

@@ -45,13 +45,14 @@ DROPPED = (
     "deploy/release/",
     "deploy/secret_file.py",
     "agent/runtime/board/",
+    "agent/runtime/loop_interfaces.py",
     "agent/runtime/micropython.py",
     "drivers/ports/micropython/",
 )
 """A controller with CPython does not run these: the bench, packages and images, the authority of
 certificates, the end and the audit log of a unit, changes and updates that are sent to units, the
 scheduler of a site, the relay on the ground with its broker and the commands that read its
-database, the steps of a release, the ports of boards, and examples of these."""
+database, the steps of a release, the ports of boards, types, and examples of these."""
 KEPT = (
     "deploy/examples/unit.json",
     "deploy/firmware/__init__.py",

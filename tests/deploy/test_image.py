@@ -52,7 +52,7 @@ echo "@@ root $(findmnt -no FSTYPE,OPTIONS / | cut -d, -f1)"; \\
 touch /usr/x 2>/dev/null || echo "@@ read-only"; \\
 sleep 45; echo "@@ agent $(systemctl is-active coldloop)"; \\
 if [ "$IMAGE_VERSION" = 1 -a ! -e /var/tried ]; then touch /var/tried; \\
-mount -o ro /dev/vdb /mnt && cp /mnt/* /var/lib/coldloop-update/; \\
+mount -o ro /dev/vdb /mnt && cp /mnt/* /var/lib/coldloop-update/ && \\
 /usr/lib/systemd/systemd-sysupdate update && echo "@@ updated"; sync; systemctl reboot; \\
 else echo "@@ kernels $(ls /efi/EFI/Linux /boot/EFI/Linux 2>/dev/null | tr "\\\\n" " ")"; \\
 systemctl poweroff; fi'
@@ -112,6 +112,22 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def used_bytes(root: Path) -> int:
+    """Return the length of an erofs: blocks of 4096 bytes (superblock, offset 36)."""
+    with root.open("rb") as file:
+        file.seek(1024 + 36)
+        return int(struct.unpack("<I", file.read(4))[0]) * 4096
+
+
+def test_emergency_mode_starts_again() -> None:
+    """Also in the initrd: else a damaged root waits for a person at each of its tries."""
+    text = (BUILD.parent / "mkosi.conf").read_text()
+    encoded = text.partition("systemd.unit-dropin.emergency.service:")[2].split()[0]
+    drop_in = base64.b64decode(encoded, validate=True).decode().splitlines()
+    assert drop_in[0] == "[Service]"
+    assert drop_in[-2:] == ["ExecStart=", "ExecStart=/usr/bin/systemctl --force reboot"]
+
+
 def count_clusters(head: bytes) -> int:
     """Return the clusters of a FAT32 file system."""
     sector, per_cluster, reserved, fats = struct.unpack_from("<HBHB", head, 11)
@@ -136,10 +152,16 @@ def test_a_new_disk_has_one_release_and_an_empty_slot(images: Path) -> None:
         file.seek(partitions[1]["start"] * 512 + 1024)
         assert file.read(4) == EROFS_MAGIC
     assert (images / "coldloop_2.root.raw").stat().st_size <= partitions[2]["size"] * 512
+    release = used_bytes(images / "coldloop_2.root.raw")
+    release += (images / "coldloop_2.efi").stat().st_size
+    assert 2 * release < partitions[3]["size"] * 512  # the last update and the next one
 
 
-def boot(images: Path, folder: Path, *credentials: tuple[str, str]) -> list[str]:
-    """Boot release 1 until the machine switches itself off; return its reports."""
+def boot(images: Path, folder: Path, *credentials: tuple[str, str], part: float = 1.0) -> list[str]:
+    """Boot release 1 until the machine switches itself off; return its reports.
+
+    `part`: how much of the root of release 2 the update has.
+    """
     machine = require_program("qemu-system-x86_64")
     if not OVMF.is_file():
         pytest.skip(MISSING + "ovmf")
@@ -147,7 +169,11 @@ def boot(images: Path, folder: Path, *credentials: tuple[str, str]) -> list[str]
     subprocess.run(["cp", "--sparse=always", str(images / "coldloop_1.raw"), str(disk)], check=True)
     content.mkdir()
     for name in ("coldloop_2.root.raw", "coldloop_2.efi"):
-        os.link(images / name, content / name)
+        if part < 1 and name.endswith(".raw"):
+            shutil.copy(images / name, content / name)
+            os.truncate(content / name, int(part * used_bytes(images / name)))
+        else:
+            os.link(images / name, content / name)
     subprocess.run(["mkfs.erofs", "-z", "lz4", str(updates), str(content)], check=True)
     unit = json.loads((FILES / "unit.json").read_text())
     unit["broker"] = {"address": "tcp:127.0.0.1:1883"}  # without the certificates of a site
@@ -191,4 +217,13 @@ def test_a_release_whose_agent_fails_goes_back(images: Path, tmp_path: Path) -> 
     versions = [line.split()[1] for line in reports if line.startswith("version")]
     assert versions[0] == versions[-1] == "1"
     assert 1 <= versions.count("2") <= 3
+    assert reports[-1].split()[1:] == ["coldloop_1.efi", "coldloop_2+0-3.efi"]
+
+
+@pytest.mark.soak
+def test_a_damaged_root_goes_back(images: Path, tmp_path: Path) -> None:
+    """Release 2 has no end: its initrd mounts nothing, three times. Then release 1 runs again."""
+    reports = boot(images, tmp_path, part=0.5)
+    versions = [line.split()[1] for line in reports if line.startswith("version")]
+    assert versions == ["1", "1"]
     assert reports[-1].split()[1:] == ["coldloop_1.efi", "coldloop_2+0-3.efi"]

@@ -176,6 +176,7 @@ SUPERVISOR = tuple(
         "failures",
         "recovery",
         "slots",
+        "journal",
         "supervisor",
         "unit_file",
         "unit_key",

@@ -17,8 +17,13 @@ from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from agent.runtime.boot_loop import BootLoop
 
+_CALL_US = 35 * MILLISECOND
+"""Time of the calls that record the end of a start, without the steps of the flash."""
 _LED_STEP_US = 200 * MILLISECOND
 """Length of a flash, and of the dark time after it."""
 _LED_STEPS = 12
@@ -32,13 +37,21 @@ class BoardWatch:
     """Services the watchdog of a board in each control cycle, and reports a calm run.
 
     The agent runs without it; a start-up code without `feed`, `mark_calm` or `set_led` gets no
-    calls.
+    calls. `gap(need)`: whether the flash can be used for `need` us now.
     """
 
-    def __init__(self, flash: object, agent: object, boot_loop: "BootLoop") -> None:
+    def __init__(
+        self,
+        flash: object,
+        agent: object,
+        boot_loop: "BootLoop",
+        gap: "Callable[[int], bool] | None" = None,
+    ) -> None:
         self._feed = getattr(flash, "feed", None)
         self._mark_calm = getattr(flash, "mark_calm", None)
         self._set_led = getattr(flash, "set_led", None)
+        self._journal = None if gap is None else getattr(flash, "journal", None)
+        self._gap = gap
         self._is_lit: object = None
         self._agent = agent
         self._boot_loop = boot_loop
@@ -59,10 +72,33 @@ class BoardWatch:
         if self._has_parser and now - self._began >= _PORTS_OPEN_US:
             forget_modules(_ADDRESS_PARSER)
             self._has_parser = False
+        if self._journal is not None and self._gap is not None:
+            self._record_calm(now, self._journal, self._gap)
+            return False
         if self._mark_calm is not None and now - self._began >= CALM_US:
             self._mark_calm()
             self._mark_calm = None
         return self._boot_loop.check(now)
+
+    def _record_calm(self, now: int, journal: "Any", gap: "Callable[[int], bool]") -> None:
+        """Record a calm run. The flash does each step between two ticks."""
+        if self._began is not None and now - self._began < CALM_US:
+            return
+        if self._mark_calm is not None:
+            if not gap(_CALL_US):
+                return
+            journal.record()
+            try:
+                self._mark_calm()
+                self._boot_loop.check(now)
+            finally:
+                journal.stop()
+            self._mark_calm = None
+        need = journal.need()
+        if not need:
+            self._journal = None
+        elif gap(need):
+            journal.step()
 
     def _show_state(self, now: int) -> None:
         """Switch the LED."""

@@ -8,8 +8,11 @@ asks here before each slice of its work (drivers/ports/micropython/slot_store.py
 A gap is open if the next tick and the next whole second (the pulse of a receiver) are far enough
 away, no request is on a field bus, and the receiver is silent and stays so: its last two bursts
 tell when the next one begins. While a slice waits, polls are held back for `_HOLD_US`, then they
-are free for `_FREE_US`. Writes and stops are never held back. After `_LONGEST_US` the slice is
-done in any case: a record must become durable on a line that is never idle.
+are free for `_FREE_US`. Writes and stops are never held back. A slice that waits for `_LONGEST_US`
+needs no idle line any more: a record must become durable on a line that is never idle. After twice
+this time it does not wait for the tick either.
+
+A slice without an erase waits only for a time in which it ends before the tick.
 
 Does not measure the flash: a slower one than `need` says still delays a tick.
 """
@@ -21,8 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SHORT_US = 10 * MILLISECOND
-"""A shorter slice needs no idle line: the FIFOs take the bytes."""
+_ERASE_US = 40 * MILLISECOND
+"""A shorter slice has no erase and needs no idle line: FIFOs and buffers take the bytes."""
 _HOLD_US, _FREE_US = 150 * MILLISECOND, 150 * MILLISECOND
 _STEP_US = 10 * MILLISECOND
 _LONGEST_US = 2 * SECOND
@@ -62,15 +65,17 @@ class FlashGap:
         due = self._agent.ticks.due
         if now - due > _STOPPED_US:
             return True
-        if need < _SHORT_US:
-            return bool(due - now >= need)
+        if need < _ERASE_US:
+            return bool(due - now >= min(need, self._agent.ticks.period // 2))
         if self._since < 0:
             self._since = now
-        if now - self._since < _LONGEST_US:
-            if now >= self._free_from:
-                self._hold_polls(now)
-            end = now + need
-            if due < end or not (self._is_second_far(now, end) and self._is_silent(now, end)):
+        waited, end = now - self._since, now + need
+        if waited < _LONGEST_US and now >= self._free_from:
+            self._hold_polls(now)
+        if due < end and waited < 2 * _LONGEST_US:
+            return False
+        if waited < _LONGEST_US:
+            if not (self._is_second_far(now, end) and self._is_silent(now, end)):
                 return False
             for bus in self._agent.fieldbus.buses:
                 if not bus.is_at_rest(now):

@@ -10,6 +10,7 @@ An erase or a program stops the interrupts; one call erases 4 KiB or programs at
 import os
 
 import _board_data  # type: ignore[import-not-found]
+import _journal  # type: ignore[import-not-found]
 import _keys  # type: ignore[import-not-found]
 import _layout  # type: ignore[import-not-found]
 import _runner  # type: ignore[import-not-found]
@@ -43,6 +44,7 @@ class Rp2Hardware:
         before_files = 2 * _layout.SLOT_BYTES + _layout.BACKUP_BYTES
         self._flash = rp2.Flash(start=0, len=before_files)
         self._files = rp2.Flash(start=before_files)
+        self.journal = _journal.FlashJournal(self._files)
 
     def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
         """Check a signature."""
@@ -78,7 +80,7 @@ class Rp2Hardware:
         if bytes(start) == b"\xff" * len(start):
             self.erase_storage()
         try:
-            vfs.mount(vfs.VfsLfs2(self._files, progsize=PAGE), "/flash")
+            vfs.mount(vfs.VfsLfs2(self.journal, progsize=PAGE), "/flash")
             if "store" not in os.listdir("/flash"):
                 os.mkdir("/flash/store")
         except OSError:

@@ -157,6 +157,8 @@ RP2_BOARDS: dict[str, Rp2Board] = {
         ),
     ),
 }
+_OVERLAY = Path(__file__).with_name("overlay")
+"""The module `_overlay` in C."""
 _BOOT_SCRIPT = b"import machine\nmachine.WDT(timeout=8000)\n"
 """The watchdog starts before anything else."""
 
@@ -243,6 +245,7 @@ def _build_firmware(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
         "MICROPY_BOARD": board.board,
         "MICROPY_BOARD_DIR": str(copy),
         "MICROPY_FROZEN_MANIFEST": str(manifest),
+        "USER_C_MODULES": str(_OVERLAY / "micropython.cmake"),
     }
     definitions = [f"-D{key}={value}" for key, value in settings.items()]
     run([find_program("cmake"), "-S", str(port), "-B", str(folder), *definitions], tree)
@@ -254,7 +257,7 @@ def _build_firmware(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
 def _hash_files(folder: Path) -> str:
     """Return a hash of the frozen files, of this module and of this checkout."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for path in sorted(folder.glob("*.*py")):
+    for path in sorted((*folder.glob("*.*py"), *_OVERLAY.iterdir())):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

@@ -25,7 +25,7 @@ class Flash:
 
     `confirmed_only`: a configuration on trial ends. `feed` services the watchdog; `mark_calm` ends
     the count of failed starts and the reports of a crash. `set_led` switches the LED, if any.
-    `start_notes`: see _supervisor.py.
+    `start_notes`: see _supervisor.py. `journal`: see _journal.py; None: the files need no gaps.
     """
 
     sector_bytes = 4096
@@ -41,6 +41,7 @@ class Flash:
         self.program = driver.program  # type: ignore[attr-defined]
         self.feed = driver.feed  # type: ignore[attr-defined]
         self.set_led = getattr(driver, "set_led", None)
+        self.journal = getattr(driver, "journal", None)
         self._count = count
         self.start_notes = _supervisor.start_notes(driver.cause)  # type: ignore[attr-defined]
 

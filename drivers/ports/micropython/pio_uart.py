@@ -43,6 +43,13 @@ def _program(code: "tuple[int, ...]", control: int, shift: int, high: "int | Non
     return [array("H", code), -1, -1, control, shift, high, None, high]
 
 
+_PROGRAMS = (
+    _program(_TX_CODE, _SIDE_OPTIONAL, _OUT_RIGHT | _JOIN_TX, _HIGH),
+    _program(_RX_CODE, 0, _IN_RIGHT | _JOIN_RX, None),
+)
+"""They hold their place in the instruction memory of the PIO, 32 words; a copy takes 12 more."""
+
+
 class PioUart(io.IOBase):  # poll() asks it
     """The UART. `description`: that of the board (`state_machine`, `tx`, `rx`, buffers)."""
 
@@ -60,10 +67,6 @@ class PioUart(io.IOBase):  # poll() asks it
         self._ring = room[start : start + self._size]
         self._buffer = bytearray(description["tx_buffer"])
         self._taken = 0
-        self._programs = (
-            _program(_TX_CODE, _SIDE_OPTIONAL, _OUT_RIGHT | _JOIN_TX, _HIGH),
-            _program(_RX_CODE, 0, _IN_RIGHT | _JOIN_RX, None),
-        )
         self._machines: tuple[Any, ...] = ()
         self._sender, self._receiver = rp2.DMA(), rp2.DMA()
 
@@ -74,12 +77,8 @@ class PioUart(io.IOBase):  # poll() asks it
         self._stop()
         frequency = _CYCLES * int(options["baudrate"] or 0)
         machine, (tx, rx) = self._rp2.StateMachine, self._pins
-        sender = machine(
-            self._number, self._programs[0], freq=frequency, out_base=tx, sideset_base=tx
-        )
-        receiver = machine(
-            self._number + 1, self._programs[1], freq=frequency, in_base=rx, jmp_pin=rx
-        )
+        sender = machine(self._number, _PROGRAMS[0], freq=frequency, out_base=tx, sideset_base=tx)
+        receiver = machine(self._number + 1, _PROGRAMS[1], freq=frequency, in_base=rx, jmp_pin=rx)
         self._machines = sender, receiver
         self._receive()
         for each in self._machines:

@@ -4,11 +4,12 @@
 Thus a chunk of an update is written directly to its final position, without a second copy or a
 file. All other records are files (see `drivers.ports.micropython.store`).
 
-A write is done in slices, one per loop step: the erase of a sector, the programming of a page, or
-one of the steps of a file. A slice waits for its gap (`agent.runtime.board.flash_gap`). A sector is
-erased before its first byte; therefore chunks must come in order from 0 on. After a power cut a
-chunk is written again: the same bytes over the same bytes. Does not read a slot back: each start
-checks the hash of the whole slot.
+A request is done in slices, one per loop step: the erase of a sector, the programming of a page, or
+one call for a file. A slice waits for its gap (`agent.runtime.board.flash_gap`). A call for a file
+can erase several sectors; the journal of the start-up code records them, and each is a slice. A
+sector of a slot is erased before its first byte; therefore chunks must come in order from 0 on.
+After a power cut a chunk is written again: the same bytes over the same bytes. Does not read a slot
+back: each start checks the hash of the whole slot.
 
 The start-up code of the board provides `SlotFlash`. The running slot is never written.
 """
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
         The start-up code reads the record in `folder`. `read_slot` returns a part of a slot.
         `erase` erases one sector of `sector_bytes` bytes; it and `program` raise OSError.
-        `start_notes`: names and texts.
+        `start_notes`: names and texts. `journal`: deploy/firmware/supervisor/_journal.py, or None;
+        an older start-up code has none.
         """
 
         folder: str
@@ -49,7 +51,9 @@ _SLOT_KEY_PREFIXES = ("update.a.", "update.b.")
 _PAGE_BYTES = 256
 """Bytes of a slice: a page of NOR flash, programmed in 0.4 to 3 ms."""
 _PROGRAM_US, _ERASE_US, _FILE_US = 4_000, 50_000, 60_000
-"""Times of slices: a page, a sector (typically 45 ms), a step of a file with an erase."""
+"""Times of slices: a page, a sector (typically 45 ms), a call for a file with an erase."""
+_CALL_US = 35_000
+"""Time of a call that reads files, or whose writes are recorded: it can compact a folder."""
 
 
 class SlotStorePort(StorePort):
@@ -65,6 +69,7 @@ class SlotStorePort(StorePort):
         """Initialise without a pending write."""
         StorePort.__init__(self, address, wake)
         self._flash = flash
+        self._journal = getattr(flash, "journal", None)
         self._gap = gap
         self._work: Iterator[int] | None = None
         self._need = 0
@@ -87,12 +92,13 @@ class SlotStorePort(StorePort):
             return
 
     def perform(self, op: str, key: str, payload: bytes) -> bytes:
-        """Begin to write; other requests are executed."""
+        """Begin a request; each of its slices waits for a gap."""
         self._is_chunk = key[:9] in _SLOT_KEY_PREFIXES
         if not self._is_chunk:
             if op in ("get", "list"):
-                return StorePort.perform(self, op, key, payload)
-            self._step(self._file_slices(op, key, payload))
+                self._step(self._read_slices(op, key))
+            else:
+                self._step(self._file_slices(op, key, payload))
             return b""
         if op != "write":
             return key.encode() if op == "get" else b""
@@ -102,14 +108,35 @@ class SlotStorePort(StorePort):
         self._step(self._chunk_slices(slot, at, payload))
         return b""
 
+    def _read_slices(self, op: str, key: str) -> "Iterator[int]":
+        """Read a file or the folder."""
+        yield _CALL_US
+        self._reply = StorePort.perform(self, op, key, b"")
+
     def _file_slices(self, op: str, key: str, payload: bytes) -> "Iterator[int]":
-        """Write a file. Each step can erase a sector."""
-        yield _FILE_US
-        if op != "write":
-            StorePort.perform(self, op, key, payload)
-            return
-        for _ in self._store.write_slices(key, payload):
-            yield _FILE_US
+        """Change a file: calls, and after each one the steps that it has recorded."""
+        journal, call_us = self._journal, _FILE_US
+        if journal is not None:
+            call_us = _CALL_US
+        yield call_us
+        calls = self._store.change_slices(op, key, payload)
+        is_done = False
+        while not is_done:
+            if journal is not None:
+                journal.record()
+            try:
+                is_done = True
+                for _ in calls:
+                    is_done = False
+                    break
+            finally:
+                if journal is not None:
+                    journal.stop()
+            while journal is not None and journal.need():
+                yield journal.need()
+                journal.step()
+            if not is_done:
+                yield call_us
 
     def _chunk_slices(self, slot: int, at: int, data: bytes) -> "Iterator[int]":
         """Erase each sector that begins in the chunk, and program it by pages."""
@@ -128,6 +155,8 @@ class SlotStorePort(StorePort):
 
     def close(self) -> None:
         """Complete the accepted requests, except a chunk: the agent writes it again."""
+        if self._journal is not None:
+            self._journal.flush()
         try:
             while True:
                 if not self._is_chunk and self._work is not None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from drivers.ports.base import Wake
 
 MAX_READ = 65536  # bytes
+_SLICE_BYTES = 1024  # so that a slice fills at most one block of the flash, and begins one
 _S_IFDIR = 0x4000
 
 
@@ -69,7 +70,9 @@ class Store:
         try:
             with open(path + TEMPORARY_SUFFIX, "wb") as file:
                 yield
-                file.write(data)
+                for part in _parts(data):
+                    file.write(part)
+                    yield
                 file.flush()
                 if hasattr(file, "fileno"):
                     sync(file.fileno())
@@ -81,11 +84,18 @@ class Store:
 
     def append(self, key: str, data: bytes) -> None:
         """Append to a record. Raises PortError; any part of `data` can then be present."""
+        for _ in self.append_slices(key, data):
+            pass
+
+    def append_slices(self, key: str, data: bytes) -> "Iterator[None]":
+        """Append to a record; stop between the steps that the flash does."""
         path = self._path(key)
         try:
             is_new = not _exists(path)
             with open(path, "ab") as file:
-                file.write(data)
+                for part in _parts(data):
+                    file.write(part)
+                    yield
                 file.flush()
                 if hasattr(file, "fileno"):
                     sync(file.fileno())
@@ -93,6 +103,18 @@ class Store:
                 sync_folder(self._address.path)
         except OSError as error:
             raise translate_error(self._address, error, STORE_REASONS)
+
+    def change_slices(self, op: str, key: str, data: bytes) -> "Iterator[None]":
+        """Change a record; stop between the steps that the flash does. A deletion is one step."""
+        if op == "write":
+            return self.write_slices(key, data)
+        if op == "append":
+            return self.append_slices(key, data)
+        return self._delete_slices(key)
+
+    def _delete_slices(self, key: str) -> "Iterator[None]":
+        self.delete(key)
+        yield
 
     def delete(self, key: str) -> None:
         """Delete a record if it exists. Raises PortError."""
@@ -113,6 +135,15 @@ class Store:
     def _path(self, key: str) -> str:
         """Return the file path of a key."""
         return "%s/%s" % (self._address.path, decode_key(self._address, key.encode()))
+
+
+def _parts(data: bytes) -> "Iterator[bytes]":
+    """Return the parts of a write; short data are not copied."""
+    if len(data) <= _SLICE_BYTES:
+        yield data
+        return
+    for at in range(0, len(data), _SLICE_BYTES):
+        yield data[at : at + _SLICE_BYTES]
 
 
 def _exists(path: str) -> bool:

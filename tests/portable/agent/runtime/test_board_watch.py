@@ -48,6 +48,49 @@ def test_calm_run_is_reported_once():
         eq(board.calm, 1 if now >= CALM_US else 0)
 
 
+class StepJournal:
+    """A journal in which the end of a start takes three steps."""
+
+    def __init__(self):
+        self.is_recording = False
+        self.steps = 0
+
+    def record(self):
+        self.is_recording = True
+
+    def stop(self):
+        self.is_recording = False
+        self.steps = 3
+
+    def need(self):
+        return 50_000 if self.steps else 0
+
+    def step(self):
+        self.steps -= 1
+
+
+def test_a_calm_run_is_recorded_between_ticks():
+    board, needs, is_open = SlotBoard(), [], [False]
+    board.journal = journal = StepJournal()
+    recorded = []
+    board.mark_calm = lambda: recorded.append(journal.is_recording)
+
+    def gap(need):
+        needs.append(need)
+        return is_open[0]
+
+    watch = BoardWatch(board, SteppedAgent(), BootLoop(None), gap)
+    watch.check(0)
+    watch.check(CALM_US - 1)
+    eq(needs, [])
+    watch.check(CALM_US)
+    eq((recorded, needs), ([], [35_000]))
+    is_open[0] = True
+    for now in range(6):
+        watch.check(CALM_US + now)
+    eq((recorded, journal.steps, needs[1:]), ([True], 0, [35_000] + [50_000] * 3))
+
+
 def test_start_up_code_of_an_earlier_firmware_gets_no_calls():
     watch = BoardWatch(object(), SteppedAgent(), BootLoop(None))
     eq(watch.check(2 * CALM_US), False)

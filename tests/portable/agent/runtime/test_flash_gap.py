@@ -13,6 +13,7 @@ ERASE = 50 * MS
 
 class GapTicks:
     due = 100 * MS
+    period = 100 * MS
 
 
 class GapClock:
@@ -107,7 +108,42 @@ def test_polls_are_free_after_a_while():
             sent += 1
             bus.receive(REPLY, now)
     assert sent >= 16, sent
-    eq(gap.is_open(2_010 * MS, ERASE), True)  # whatever happens
+    eq(gap.is_open(2_010 * MS, ERASE), True)  # the receiver no longer matters
+
+
+def test_a_slice_that_has_waited_long_still_ends_before_the_tick():
+    bus = make_bus()
+    row = GapAgent([bus])
+    gap = FlashGap(row)
+    for now in range(10 * MS, 2_060 * MS, MS):
+        row.listener.on_receive(RECEIVER, b"$", now)
+        if now >= row.ticks.due:
+            row.ticks.due += 100 * MS
+        is_open = gap.is_open(now, ERASE)
+        eq(is_open and row.ticks.due - now < ERASE, False)
+    gap = FlashGap(row)
+    row.ticks.due = 0
+    opened = []
+    for now in range(0, 5_000 * MS, MS):
+        row.ticks.due = now + 40 * MS  # no time for it at all
+        if gap.is_open(now, ERASE):
+            opened.append(now // MS)
+            break
+    eq(opened, [4_000])
+
+
+def test_a_slice_without_an_erase_needs_only_time():
+    bus = make_bus()
+    row = GapAgent([bus])
+    gap = FlashGap(row)
+    bus.submit(5, READ, 1)
+    run_until_write(bus)
+    row.listener.on_receive(RECEIVER, b"$", 20 * MS)
+    eq(gap.is_open(30 * MS, 35 * MS), True)
+    eq(gap.is_open(70 * MS, 35 * MS), False)
+    row.ticks.period, row.ticks.due = 20 * MS, 80 * MS
+    eq(gap.is_open(70 * MS, 35 * MS), True)  # no gap of such a unit has 35 ms
+    eq(gap.is_open(71 * MS, 35 * MS), False)
 
 
 def test_a_slice_waits_for_the_burst_of_the_receiver():

@@ -56,6 +56,19 @@ def test_ports_open_in_turn_and_a_tick_comes_between():
     eq(sorted(w.ports), [3, 5])
 
 
+def test_a_port_opens_when_there_is_time_before_the_tick():
+    w = FakePlatform()
+    has_time = [False]
+    w.io_loop.opens_in_turn, w.io_loop.has_time = True, lambda: has_time[0]
+    w.requests = [(0, "open", b"tcp:h:1")]
+    w.io_loop.start()
+    w.io_loop.step([])
+    eq((list(w.ports), w.io_loop.deadline()), ([], 0))
+    has_time[0] = True
+    w.io_loop.step([])
+    eq(list(w.ports), [1])
+
+
 def test_flooded_port_does_not_block_others():
     w = FakePlatform()
     w.open_ports(0, 1)

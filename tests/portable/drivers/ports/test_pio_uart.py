@@ -42,6 +42,7 @@ class FakeRp2:
     def __init__(self):
         self.channels = []
         self.machines = []
+        self.loaded = []
 
     def DMA(self):  # noqa: N802 - the name of MicroPython
         self.channels.append(FakeDma())
@@ -49,6 +50,10 @@ class FakeRp2:
 
     def StateMachine(self, number, program, **options):  # noqa: N802 - the name of MicroPython
         self.machines.append((number, program, options))
+        if not [1 for known in self.loaded if known is program]:
+            self.loaded.append(program)
+        if sum([len(loaded[0]) for loaded in self.loaded]) > 32:
+            raise OSError(12)  # the instruction memory of the PIO is full
         return self
 
     def active(self, _value):
@@ -98,6 +103,15 @@ def test_state_machines():
     eq([(number, options["freq"]) for number, _, options in machines], [(4, 921600), (5, 921600)])
     eq([len(program[0]) for _, program, _ in machines], [4, 8])
     eq(machines[1][2]["in_base"].mode, (0, 1))
+
+
+def test_a_line_opens_any_number_of_times():
+    line = Line()
+    for _ in range(5):
+        line.uart.deinit()
+        line.uart = pio_uart.PioUart(DATA, line.rp2, FakePin)
+        line.uart.init(baudrate=115200)
+    eq(len(line.rp2.loaded), 2)
 
 
 def test_bytes_of_the_ring_in_order():
