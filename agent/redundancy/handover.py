@@ -116,10 +116,10 @@ def _text(line: bytes) -> str:
         return ""
 
 
-def _number(text: str) -> "int | None":
-    """Return the number of at most nine digits in `text`; None: it has none."""
+def _number(text: str) -> int:
+    """Return the number of at most nine digits in `text`; -1: it has none."""
     is_number = text.encode().isdigit() and len(text) <= _MAX_DIGITS
-    return int(text) if is_number else None
+    return int(text) if is_number else -1
 
 
 def hold_commands(agent: "Agent", state: bytes) -> None:
@@ -135,11 +135,10 @@ def hold_commands(agent: "Agent", state: bytes) -> None:
         if name[: len(_COMMAND)] != _COMMAND:
             continue
         numbers = [_number(text) for text in [name[len(_COMMAND) :]] + rest.split(" ")]
-        if len(numbers) == 3 and None not in numbers:
-            number, raw, milli = numbers
-            actuator = actuators[number] if number < len(actuators) else None  # type: ignore[index,operator]
+        if len(numbers) == 3 and 0 <= numbers[0] < len(actuators) and min(numbers) >= 0:
+            actuator = actuators[numbers[0]]
             if actuator is not None:
-                _hold(agent, actuator, raw, milli / 1000)  # type: ignore[operator]
+                _hold(agent, actuator, numbers[1], numbers[2] / 1000)
 
 
 def _hold(agent: "Agent", actuator: "Any", raw: int, percent: float) -> None:
