@@ -30,6 +30,7 @@ _MAX_BYTES = 4096
 REASONS = ("command", "health", "time")
 """Why a planned swap happens: by a person, by the fitness, by `rotate_h`."""
 _NEAR_PCT = 0.5
+_MAX_DIGITS = 9
 _HOUR_US = 3600 * SECOND
 _UNFIT_US = 10 * SECOND
 
@@ -82,7 +83,7 @@ def _take_limits(agent: "Agent", state: bytes, now: int) -> None:
     """Apply the lines of `_limit_lines`. Without any, the own records count."""
     limiter = agent.service("power_limits")
     found: dict[str, list[str]] = {_LIMITS: [], _PLAN: []}
-    for line in state.decode().split("\n"):
+    for line in map(_text, state.split(b"\n")):
         for kind, lines in found.items():
             if line[: len(kind)] == kind:
                 lines.append(line[len(kind) :])
@@ -107,25 +108,46 @@ def reason_of(state: bytes) -> str:
     return "swap"
 
 
+def _text(line: bytes) -> str:
+    """Return a line of a state; empty if it is no text."""
+    try:
+        return line.decode()
+    except UnicodeError:
+        return ""
+
+
+def _number(text: str) -> int:
+    """Return the number of at most nine digits in `text`; -1: it has none."""
+    is_number = text.encode().isdigit() and len(text) <= _MAX_DIGITS
+    return int(text) if is_number else -1
+
+
 def hold_commands(agent: "Agent", state: bytes) -> None:
     """Hold the last commands of the other controller, where the device is at them.
 
     Call it before the first step of the loops. They then write only what differs by a dead band.
+    The other controller can have another configuration or other software: a line that does not fit
+    is dropped.
     """
     actuators = [agent.valve] + list(agent.pumps)
-    for line in state.decode().split("\n"):
+    for line in map(_text, state.split(b"\n")):
         name, _, rest = line.partition(" ")
-        words = rest.split(" ")
-        if name[: len(_COMMAND)] != _COMMAND or len(words) != 2:
+        if name[: len(_COMMAND)] != _COMMAND:
             continue
-        actuator = actuators[int(name[len(_COMMAND) :])]
-        percent = int(words[1]) / 1000
-        position = actuator.position() if actuator is agent.valve else actuator.speed()
-        if position is not None and percent > 0 and abs(position - percent) <= _NEAR_PCT:
-            actuator.session.withhold_outputs()
-            actuator.command_pct, actuator.command_raw = percent, int(words[0])
-            if actuator is not agent.valve:
-                actuator.running = True
+        numbers = [_number(text) for text in [name[len(_COMMAND) :]] + rest.split(" ")]
+        if len(numbers) == 3 and 0 <= numbers[0] < len(actuators) and min(numbers) >= 0:
+            actuator = actuators[numbers[0]]
+            if actuator is not None:
+                _hold(agent, actuator, numbers[1], numbers[2] / 1000)
+
+
+def _hold(agent: "Agent", actuator: "Any", raw: int, percent: float) -> None:
+    position = actuator.position() if actuator is agent.valve else actuator.speed()
+    if position is not None and percent > 0 and abs(position - percent) <= _NEAR_PCT:
+        actuator.session.withhold_outputs()
+        actuator.command_pct, actuator.command_raw = percent, raw
+        if actuator is not agent.valve:
+            actuator.running = True
 
 
 def restore_state(agent: "Agent", state: bytes, now: int) -> None:

@@ -47,6 +47,7 @@ Timers = namedtuple(
         "read_ms",  # READ before the first write
         "read_reply_ms",  # longest time between two replies in READ
         "read_limit_ms",  # READ gives up if the caller is not ready
+        "pause_step_ms",  # READ begins again after a step of this length: a pause
         "listen_ms",  # LISTEN, and the shortest QUIET
         "relisten_ms",  # LISTEN after QUIET
         "offer_ms",  # time for the peer to take an offer
@@ -108,6 +109,7 @@ def timers_of(node: str) -> Timers:
         read_ms=900,
         read_reply_ms=300,
         read_limit_ms=3000,
+        pause_step_ms=200,
         listen_ms=1000 if node == "a" else 1600,
         relisten_ms=700,
         offer_ms=500,
@@ -147,7 +149,7 @@ def may_write(state: PairState, timers: Timers) -> bool:
 
     It must be active, with a fresh reply to its own request, and without garbage since then.
     """
-    if state.role != ACTIVE or state.disturbed:
+    if state.role != ACTIVE or state.disturbed or state.role_ms > 0:
         return False
     is_fresh: bool = state.reply_ms < timers.resign_ms
     return is_fresh
@@ -267,6 +269,9 @@ def _read(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers)
     reply_ms = 0 if events.reply else state.reply_ms + elapsed_ms
     if reply_ms > timers.read_reply_ms:
         return _fail(state)
+    if elapsed_ms >= timers.pause_step_ms:
+        # It did not listen in this time: the other controller can be active again.
+        return _age(state, 0, reply_ms, 0)
     role_ms = state.role_ms + elapsed_ms
     if role_ms >= timers.read_ms:
         if events.ready and events.reply:
@@ -289,10 +294,13 @@ def _active(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timer
     silence_ms = 0 if events.request else min(state.silence_ms + elapsed_ms, timers.resign_ms)
     if is_late or (reply_ms >= timers.resign_ms and silence_ms >= timers.resign_ms):
         return _go(state, QUIET)
+    # These requests can be those of a peer in READ, which did not receive this controller.
+    has_lapsed = state.reply_ms + elapsed_ms > timers.resign_ms
+    wait_ms = timers.read_ms if has_lapsed else max(0, state.role_ms - elapsed_ms)
     if events.command == SWAP and state.word == WORD_READY:
         return _go(state, OFFER)
     disturbed = events.garbage or (state.disturbed and not events.reply)
-    times = (0, reply_ms, silence_ms)
+    times = (wait_ms, reply_ms, silence_ms)
     return PairState(ACTIVE, *times, state.word, state.word_ms, disturbed, conflicts, 0)
 
 

@@ -89,7 +89,7 @@ class PeerPorts:
 
     def is_fit(self) -> bool:
         """Return whether the next epoch can be made durable, and no newer record is missing."""
-        is_fit = not self.has_store or self.epoch.is_open
+        is_fit = not self.has_store or self.epoch.works
         return is_fit and (self.mirror is None or self.mirror.is_fit())
 
     def start(self, now: int) -> None:

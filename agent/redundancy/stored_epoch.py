@@ -2,8 +2,9 @@
 """What a controller of a pair stores: its last epoch, its number of starts, its role; commands.
 
 Does not decide; see `paired_agent`. The next epoch is durable before the first write to a device.
-So a recorded beacon has no effect after a restart of both controllers. A store that fails does not
-stop a takeover: then the epoch is not durable, and the controller is not fit.
+So a recorded beacon has no effect after a restart of both controllers. A store that fails, or does
+not finish a request in `_WAIT_US`, stops no takeover: then the epoch is not durable, and the
+controller is not fit.
 
 A person commands by a second record, `COMMAND_KEY`, with the text "NAME EPOCH CODE". The code is
 HMAC-SHA256 of "NAME EPOCH" with the key of the pair, in hexadecimal. The epoch is the present one,
@@ -15,7 +16,7 @@ import binascii
 from agent.core.stored_record import StoredRecord
 from agent.redundancy.pair_table import NO_COMMAND, SWAP, TAKE_IN, TAKE_OUT
 from protocols.signing.hmac_sha256 import hmac
-from protocols.time_units import SECOND
+from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ ROLE_KEY = "pair.role"
 """Role and epoch, for `coldloop pair show`: the standby writes no status."""
 COMMANDS = {"swap": SWAP, "out": TAKE_OUT, "in": TAKE_IN}
 _MAX_NUMBER = 0xFFFFFFFF
+_WAIT_US = 800 * MILLISECOND
+"""Longest time of a request. It is shorter than READ, so that a takeover does not wait for it."""
 
 
 def command_text(key: bytes, name: str, epoch: int) -> bytes:
@@ -47,6 +50,8 @@ class StoredEpoch:
         self._key = key
         self.epoch = self._written = 0
         self._durable = -1
+        self._now = 0
+        self._waits_since: int | None = None
         self.boots = -1
         self._out: Actions = []
         self._poll_at = 0
@@ -54,17 +59,21 @@ class StoredEpoch:
         self._role = b""
 
     @property
-    def is_open(self) -> bool:
-        """Whether the store works."""
-        return self._record.is_open
+    def works(self) -> bool:
+        """Whether the store is open, and no request waits for too long."""
+        since = self._waits_since
+        return self._record.is_open and (since is None or self._now - since < _WAIT_US)
 
     def event(self, kind: str) -> None:
         """Handle an event of the store."""
         self._record.event(kind)
         if kind == "drained":
             self._durable = self._written
-        elif kind == "opened" and self.boots >= 0:
-            self._write()
+            self._waits_since = None
+        elif kind == "opened":
+            self._waits_since = self._now
+            if self.boots >= 0:
+                self._write()
         elif kind in ("failed", "closed", "full"):
             self._durable = -1
 
@@ -72,6 +81,8 @@ class StoredEpoch:
         """Handle an answer of the store; `epoch` is the present one."""
         key, nul, payload = bytes(data).partition(b"\0")
         if key == COMMAND_KEY.encode():
+            if self._durable >= self._written:
+                self._waits_since = None
             if nul and payload:
                 self._take_command(payload, epoch)
             return
@@ -85,19 +96,17 @@ class StoredEpoch:
         self._write()
 
     def _write(self) -> None:
+        if self._waits_since is None:
+            self._waits_since = self._now
         self._written = self.epoch
         self._record.write(b"%d %d" % (self.epoch, self.boots))
 
     def is_durable(self, epoch: int) -> bool:
-        """Return whether `epoch` is durable, or the store has failed; else request to write it."""
-        if not self._record.is_open:
-            return True
-        if self.boots < 0:
-            return False
-        if epoch > self.epoch:
+        """Return whether `epoch` is durable, or the store does not work; else ask to write it."""
+        if self.boots >= 0 and self._record.is_open and epoch > self.epoch:
             self.epoch = epoch
             self._write()
-        return self._durable >= epoch
+        return self._durable >= epoch or not self.works
 
     def store_role(self, role: str, epoch: int) -> None:
         """Store the role if it has changed, and the `epoch` that was received."""
@@ -110,9 +119,12 @@ class StoredEpoch:
     # Commands.
 
     def poll(self, now: int) -> None:
-        """Read the command record once a second."""
+        """Take the time. Read the command record once a second."""
+        self._now = now
         if self._record.is_open and self.boots >= 0 and now >= self._poll_at:
             self._poll_at = now + SECOND
+            if self._waits_since is None:
+                self._waits_since = now
             self._out.append((self._port, "get", COMMAND_KEY.encode()))
 
     def _take_command(self, payload: bytes, epoch: int) -> None:

@@ -197,7 +197,7 @@ class GroupComponent(Component):
         reports[self.own] = own = self._own_report(now)
         self._reports = reports  # type: ignore[assignment]  # received members have a report
         if now - self._started >= _START_GRACE_US:
-            self.staging.step(self._reports, self._slot(now), now // SECOND)
+            self.staging.step(self._reports, now // SECOND)
             self.runs = rules.must_run(self._reports, self.own, self.staging.selected)
             own = self._own_report(now)
         if self._has_header:

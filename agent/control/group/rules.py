@@ -34,6 +34,16 @@ def is_majority(reports: "Reports", count: int) -> bool:
     return 2 * len(reports) > count
 
 
+def slot_of(reports: "Reports") -> int:
+    """Return the period of rotation that most units report; 0: no unit knows UTC.
+
+    The lower median, so that one clock that is wrong moves no lead: two leads of one header would
+    control the same pressure.
+    """
+    slots = sorted([report.slot for report in reports.values() if report.slot])
+    return slots[(len(slots) - 1) // 2] if slots else 0
+
+
 def lead_of(reports: "Reports", count: int, slot: int) -> int:
     """Return the lead: the first healthy unit in the ring from the unit of `slot`; 0: none.
 
@@ -132,12 +142,3 @@ def is_whole(reports: "Reports", count: int) -> bool:
     """Return whether all units report, and receive all others: one integrator is enough then."""
     everyone = (1 << count) - 1
     return len(reports) == count and all(report.received == everyone for report in reports.values())
-
-
-def asymmetric(reports: "Reports", own: int) -> "list[int]":
-    """Return the units that the own unit receives, and that do not receive it."""
-    return [
-        unit
-        for unit, report in sorted(reports.items())
-        if unit != own and not report.received >> own - 1 & 1
-    ]

@@ -40,11 +40,10 @@ class Staging:
         self._prove_until = 0
         self._received: list[int] = []
 
-    def step(self, reports: "Reports", slot: "int | None", now_s: int) -> None:
-        """Take the `reports` of this second. `slot`: period of rotation; None: UTC is unknown."""
+    def step(self, reports: "Reports", now_s: int) -> None:
+        """Take the `reports` of this second."""
         is_majority = rules.is_majority(reports, self._count)
-        if slot is None:  # the others know it
-            slot = max([report.slot for report in reports.values()])
+        slot = rules.slot_of(reports)
         if slot and (is_majority or not self._slot):
             self._slot = slot
         before, self.lead = self.lead, rules.lead_of(reports, self._count, self._slot)

@@ -40,7 +40,8 @@ def run_in_copy(work: Callable[[], Result]) -> Result:
 
 
 def _work_and_exit(work: Callable[[], Result], reading: int, writing: int) -> None:
-    gc.freeze()  # a collection would write to all pages, and copy them
+    if hasattr(gc, "freeze"):  # PyPy has none
+        gc.freeze()  # a collection would write to all pages, and copy them
     os.close(reading)
     try:
         answer = (True, work())

@@ -25,7 +25,7 @@ CAPACITY_W = 100_000
 class RuleGroup:
     """Units that exchange reports once a second. `cuts`: pairs (from, to) that are lost.
 
-    `unmeasured`: units whose heat is not known.
+    `unmeasured`: units whose heat is not known. `apart`: periods by which clocks are wrong.
     """
 
     def __init__(self, count: int, load_w: int) -> None:
@@ -35,6 +35,7 @@ class RuleGroup:
         self.healthy = set(self.units)
         self.cuts: set[tuple[int, int]] = set()
         self.unmeasured: set[int] = set()
+        self.apart: dict[int, int] = {}
         self.period_s = 10**9
         self.now_s = 0
         self.running: set[int] = set(self.units)
@@ -67,14 +68,14 @@ class RuleGroup:
                 else 0,
                 60_000,
                 1,
-                self.now_s // self.period_s,
+                max(0, self.now_s // self.period_s + self.apart.get(unit, 0)),
             )
             for unit, staging in self.units.items()
         }
         running = set()
         for unit in self.healthy:
             view = {other: reports[other] for other in self.received_by(unit)}
-            self.units[unit].step(view, self.now_s // self.period_s, self.now_s)
+            self.units[unit].step(view, self.now_s)
             if rules.must_run(view, unit, self.units[unit].selected):
                 running.add(unit)
         if running != self.running:
@@ -180,7 +181,7 @@ def test_the_selection_of_the_lead_removes_no_unit_while_a_heat_is_not_known() -
         reports = {unit: report_of(20_000, 0b0011) for unit in range(1, 5)}
         reports[3] = report_of(load_w, 0b0011)
         for now_s in range(40):
-            staging.step(reports, 0, now_s)
+            staging.step(reports, now_s)
         assert staging.lead == 1
         assert staging.selected == selected
 
@@ -188,12 +189,26 @@ def test_the_selection_of_the_lead_removes_no_unit_while_a_heat_is_not_known() -
 def test_a_lost_unit_is_replaced_by_all_that_an_unknown_heat_can_need() -> None:
     for load_w, count in ((None, 3), (20_000, 2)):
         staging = Staging(5)
-        staging.step({unit: report_of(20_000) for unit in range(1, 6)}, 0, 0)
+        staging.step({unit: report_of(20_000) for unit in range(1, 6)}, 0)
         staging.selected = [1, 5]
         reports = {unit: report_of(20_000, 0b10001, 0b01111) for unit in range(1, 5)}
         reports[2] = report_of(load_w, 0b10001, 0b01111)
-        staging.step(reports, 0, 1)
+        staging.step(reports, 1)
         assert len(staging.selected) == count
+
+
+@pytest.mark.parametrize("apart", [{2: 1}, {2: 9_000}, {3: -1}, {1: -5, 3: 7}], ids=str)
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_a_wrong_clock_gives_all_units_the_same_lead(count: int, apart: dict[int, int]) -> None:
+    group = RuleGroup(count, 20_000 * count)
+    group.now_s, group.period_s = 40_000, 4000
+    group.apart = apart
+    for _ in range(3):
+        group.step(20)
+        assert len({staging.lead for staging in group.units.values()}) == 1
+        group.step(3980)
+    if count > 2:
+        assert group.units[1]._slot == group.now_s // group.period_s - 1
 
 
 @pytest.mark.parametrize("load_w", [30_000, 100_000, 170_000, 250_000, 290_000])

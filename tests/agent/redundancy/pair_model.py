@@ -167,10 +167,11 @@ class PairModel:
                 started = self._with_node(world, node, self.table.start())
                 yield self._changed(started, node, world.faults, health._replace(power=ON))
             else:
-                late = self._step(node, world.nodes[node], self.table.SILENCE, health.paused_ms)
-                awake = self._with_node(world, node, late)
                 good = health._replace(power=ON, paused_ms=0)
-                yield self._changed(awake, node, world.faults, good)
+                for late in self._awake(world, node):
+                    yield self._changed(
+                        self._with_node(world, node, late), node, world.faults, good
+                    )
             for name, kind in (("receiver", "port"), ("driver", "port"), ("link", "link")):
                 if kind not in self.kinds:
                     continue
@@ -179,6 +180,18 @@ class PairModel:
                     continue
                 changed = health._replace(**{name: not works})
                 yield self._changed(world, node, left if works else world.faults, changed)
+
+    def _awake(self, world: ModelState, node: int) -> list[Any]:
+        """Return the states of a controller after a pause.
+
+        A reply to its last request can have waited in the buffer of the port.
+        """
+        silence = self.table.SILENCE
+        events = [silence]
+        if self.table.request_of(world.nodes[node]):
+            events.append(silence._replace(reply=True))
+        paused_ms = world.health[node].paused_ms
+        return [self._step(node, world.nodes[node], seen, paused_ms) for seen in events]
 
     @staticmethod
     def _changed(world: ModelState, node: int, faults: int, health: NodeHealth) -> ModelState:

@@ -86,6 +86,9 @@ SILENCE = ("silence_ms >= needed_ms and", "silence_ms >= 100 and")
 ISOLATED = (" and state.word != WORD_ACTIVE:", ":")
 COLLISION = ("collision_ms=0 if node", "collision_ms=200 if node")
 
+PAUSE_IN_READ = ("if elapsed_ms >= timers.pause_step_ms:", "if False:")
+WAIT_AFTER_LAPSE = ("wait_ms = timers.read_ms if has_lapsed else", "wait_ms = 0 if has_lapsed else")
+
 Changes = tuple[tuple[str, str], ...]
 
 
@@ -103,6 +106,13 @@ def test_two_writers_without_a_rule(changes: Changes, faults: int) -> None:
     assert model.run().violation is not None
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("change", [PAUSE_IN_READ, WAIT_AFTER_LAPSE], ids=["pause", "lapse"])
+def test_two_writers_after_three_faults_without_a_rule(change: tuple[str, str]) -> None:
+    model = PairModel(3, frozenset({"pause", "link"}), changed_table(change))
+    assert model.run(limit=60_000_000).violation is not None
+
+
 @pytest.mark.parametrize(
     ("change", "kinds"),
     [
@@ -115,3 +125,44 @@ def test_longer_gap_without_a_rule(change: tuple[str, str], kinds: set[str]) -> 
     model = PairModel(1, frozenset(kinds), changed_table(change))
     gaps = [model.run(first).gap_ms for first in (model.starting(), model.steady())]
     assert gaps[0] > LONGEST_GAP_2_MS or gaps[1] > LONGEST_GAP_MS
+
+
+def run_steps(
+    state: pair_table.PairState, steps: list[tuple[int, bool, bool]]
+) -> list[pair_table.PairState]:
+    """Return the states after steps (time in ms, reply, request of another master)."""
+    found = []
+    for elapsed_ms, reply, request in steps:
+        events = pair_table.SILENCE._replace(reply=reply, request=request)
+        state = pair_table.step(state, events, elapsed_ms, TIMERS)
+        found.append(state)
+    return found
+
+
+TIMERS = pair_table.timers_of("b")
+REPLY, REQUEST, NOTHING = (100, True, False), (100, False, True), (100, False, False)
+
+
+@pytest.mark.parametrize("pause_ms", [200, 300, 2000])
+@pytest.mark.parametrize("reply", [False, True])
+def test_read_begins_again_after_a_pause_also_if_a_reply_waited(pause_ms: int, reply: bool) -> None:
+    read = pair_table.start()._replace(role=READ, role_ms=800)
+    after = run_steps(read, [(pause_ms, reply, False), *[REPLY] * 8])
+    assert all(state.role != ACTIVE for state in after)
+    if reply:
+        assert run_steps(after[-1], [REPLY])[0].role == ACTIVE
+
+
+def test_an_active_controller_without_replies_beside_requests_waits_before_it_writes() -> None:
+    """The requests can be those of a peer in READ, which received nothing of this controller."""
+    active = pair_table.start()._replace(role=ACTIVE)
+    after = run_steps(active, [REQUEST] * 4 + [REPLY] * 10)
+    assert {state.role for state in after} == {ACTIVE}
+    may = [pair_table.may_write(state, TIMERS) for state in after]
+    assert may == [True] * 3 + [False] * 10 + [True]
+
+
+def test_a_reply_after_300_ms_is_no_reason_to_wait() -> None:
+    active = pair_table.start()._replace(role=ACTIVE)
+    after = run_steps(active, [NOTHING] * 3 + [REPLY])
+    assert all(pair_table.may_write(state, TIMERS) for state in after)

@@ -114,6 +114,17 @@ def test_a_lead_that_cannot_reach_the_speed_of_the_others_leads_after_a_minute(
     assert not group._is_joining()
 
 
+def test_one_wrong_clock_leaves_one_integrator_at_a_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = GroupRun(3, 100.0, shared="header")
+    run.start()
+    run.run(20)
+    for number, slot in ((1, 99), (2, 100), (3, 99)):
+        monkeypatch.setattr(run.group(number), "_slot", lambda _, slot=slot: slot)
+    run.run(60)
+    decisions = [agent.arbiters["pumps"].decision for agent in run.agents]
+    assert [decision.owner for decision in decisions if decision] == ["loop", "group", "group"]
+
+
 class NoReading:
     """A sensor that gives no value."""
 
