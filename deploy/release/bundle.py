@@ -32,6 +32,7 @@ DROPPED = (
     "deploy/examples/",
     "deploy/factory/",
     "deploy/firmware/",
+    "deploy/northbound/snmp/COLDLOOP-MIB",
     "deploy/ops/command/decommission.py",
     "deploy/ops/command/history.py",
     "deploy/ops/command/pki.py",
@@ -52,7 +53,8 @@ DROPPED = (
 """A controller with CPython does not run these: the bench, packages and images, the authority of
 certificates, the end and the audit log of a unit, changes and updates that are sent to units, the
 scheduler of a site, the relay on the ground with its broker and the commands that read its
-database, the steps of a release, the ports of boards, types, and examples of these."""
+database, the steps of a release, the ports of boards, types, and examples of these. A command
+writes the MIB."""
 KEPT = (
     "deploy/examples/unit.json",
     "deploy/firmware/__init__.py",
