@@ -138,8 +138,9 @@ def _check_receiver(settings: TestbedSettings) -> Iterator[Problem]:
 def _check_event(event: ScenarioEvent, scenario: Scenario, key_path: str) -> Iterator[Problem]:
     if not 0 <= event.at_s <= scenario.seconds:
         yield Problem(f"{key_path}.at_s", f"{event.at_s} is outside the scenario")
-    if event.for_s is not None and event.for_s <= 0:
-        yield Problem(f"{key_path}.for_s", f"{event.for_s} is not above 0")
+    if event.for_s is not None and not 0 < event.for_s <= MAX_SECONDS:
+        text = f"{event.for_s} is not above 0 and at most {MAX_SECONDS}"
+        yield Problem(f"{key_path}.for_s", text)
     if event.do not in EVENTS:
         yield Problem(f"{key_path}.do", f"unknown {event.do!r}" + suggest_name(event.do, EVENTS))
         return

@@ -90,6 +90,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
         "event[0].value: 1.5 is not the number of a pump, 1 to 2",
     ),
     "event: for 0": (LONGER + event_table(for_s=0), "event[0].for_s: 0 is not above 0"),
+    "event: for 1e308": (LONGER + event_table(for_s=1e308), "event[0].for_s: 1e+308 is not above"),
     "event: for ever": (
         LONGER + event_table(do='"it_load"', value=3, for_s=9),
         "event[0].for_s: it_load has no end",
