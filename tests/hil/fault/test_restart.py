@@ -137,6 +137,19 @@ def test_loads_that_were_off_run_again_after_the_cut() -> None:
         made.dut.close()
 
 
+@pytest.mark.parametrize("cut", [event(140, "board_restart"), event(140, "power_cut", for_s=5)])
+def test_an_order_to_switch_on_that_no_service_took_survives(cut: str) -> None:
+    """The first load is ordered on at 135 s, and its service is silent until 188 s."""
+    row = ROW.replace("[row]", "[row]\nlimits_store = 1\nmeters = 2").format(seconds=330)
+    text = row + event(60, "pumps_tripped") + event(128, "bmc_silent", for_s=60) + cut
+    made = VirtualRun(parse(text, "restart.toml"), 1)
+    made.run()
+    made.dut.close()
+    bank = made.testbed.load_bank
+    assert bank is not None
+    assert [load.name for load in bank.loads if not load.is_on] == []
+
+
 def test_a_suspect_sensor_stays_suspect() -> None:
     """A false reading is not used after the restart, although it does not move."""
     made = run(event(40, "supply_register", 26) + event(50, "power_cut", for_s=4), 70)

@@ -99,6 +99,12 @@ class FakeShedding:
     def confirm_off(self, load):
         self.calls.append(("confirmed", load.name))
 
+    def confirm_on(self, load, now):
+        load.set_started()
+
+    def show_dark(self, load, text, now):
+        self.calls.append(("dark", load.name, now))
+
     def force_off(self, load, now):
         self.calls.append(("forced", load.name, now))
 
