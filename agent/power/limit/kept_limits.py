@@ -11,11 +11,13 @@ stays hot until its temperature is read: behind a kinked hose, its service can b
 than a minute. The line `out:` + name, 0, 0 says that the outlets of a load with a service are off
 too. The line `run:` + name, 0, 0 says that a load was switched on and has not drawn power yet: the
 order may not have arrived. The line `trip:` + name has how often a load was overheated, and 0.
-Older releases know no load of these names.
+Older releases know no load of these names. The last line is `crc:` + the CRC-16 of the text before,
+0, 0. A record with another CRC applies nothing: one wrong digit switches off a load that runs.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.stored_record import StoredRecord
+from protocols.modbus.crc import crc16
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 KEY = "throttle.limits"
 _SHOWN, _OUTLETS, _STARTING, _TRIPS = "hot:", "out:", "run:", "trip:"
+_CRC = b"\ncrc:"
 CAPS_RESTORED = AlarmRecord(
     "caps_restored", NORMAL, "limits from before the restart are in force", "", False
 )
@@ -60,7 +63,7 @@ class KeptLimits:
         text = self.encode(cap_w, cap_pct)
         if text != self._stored:
             self._stored = text
-            self.record.write(text)
+            self.record.write(text + _CRC + b"%d 0 0" % crc16(text))
 
     def restore(self, data: bytes, now: int) -> "tuple[int, int] | None":
         """Apply an answer of the store to the loads. Return (cap in W, cap in percent), or None.
@@ -71,8 +74,11 @@ class KeptLimits:
         payload = self.record.receive(data)
         if payload is None or not waited:
             return None
-        self._stored = payload
-        return self.apply(payload, now)
+        text, found, crc = payload.partition(_CRC)
+        if found and crc != b"%d 0 0" % crc16(text):
+            return None
+        self._stored = text
+        return self.apply(text, now)
 
     def apply(self, payload: bytes, now: int) -> "tuple[int, int] | None":
         """Apply a record to the loads. Return its caps, or None if it has none."""

@@ -139,3 +139,26 @@ def test_a_load_that_is_off_without_a_record_is_shown_and_not_switched():
     unit.step(1)
     unit.step(90)  # its power is not measured
     eq(unit.agent.alarms.active, {})
+
+
+def test_a_record_with_a_wrong_digit_applies_nothing():
+    kept = KeptLimits([make_load("a")], 7)
+    kept.record.event("opened")
+    kept.restore(KEY.encode(), SECOND)
+    kept.save(0, 70)
+    (record,) = [data for _, op, data in kept.record.outbox() if op == "write"]
+    eq(record, b"throttle.limits\x000 70\na 1000 1\ncrc:38701 0 0")
+    for damaged, caps, is_on in (
+        (record, (0, 70), True),
+        (record.replace(b"1000 1", b"1000 0"), None, True),
+        (record.replace(b"0 70", b"0 00"), None, True),
+        (record[:-5], None, True),
+        (record[: record.index(b"\ncrc")].replace(b"1000 1", b"1000 0"), (0, 70), False),
+    ):
+        again = KeptLimits([make_load("a")], 7)
+        eq((damaged, again.restore(damaged, SECOND)), (damaged, caps))
+        eq((damaged, again._loads[0].is_on), (damaged, is_on))
+        again.record.event("opened")
+        again.record.outbox()
+        again.save(0, 70)
+        eq(len(again.record.outbox()), int(damaged != record))
