@@ -90,8 +90,8 @@ class PowerLimitComponent(Component):
         self.plan = Schedule()
         for entry in settings["schedule"]:
             self.plan.add(entry["at_utc_s"] * SECOND, entry["action"], entry["value"])
-        sections = [section for section, _, _ in agent.config.components]
-        self.plan.configure("retain" in sections)
+        config = agent.config
+        self.plan.configure("retain" in [section for section, _, _ in config.components])
         self.state = report.FREE
         self.budget_w = self.demand_w = 0
         self.cap_w = 0
