@@ -326,7 +326,8 @@ def test_a_restart_repeats_no_entry_of_the_configuration():
 
 def test_the_cap_of_an_entry_is_stored_before_the_schedule_without_it():
     rig = make_timed_rig(kept={}, port="store:/throttle")
-    rig.component.handle_command("shed", Map([("pct", 90)]), rig.now)
+    eq(rig.component.schedule(START + 25 * SECOND, "cap_pct", 50), "")
+    rig.run(2)
     writes = []
     outbox = rig.component.outbox
 
@@ -336,8 +337,8 @@ def test_the_cap_of_an_entry_is_stored_before_the_schedule_without_it():
         return out
 
     rig.component.outbox = observe
-    rig.run(1)
-    eq([key for key in writes if b"throttle" in key][:1], [b"throttle.limits"])
+    rig.run(8)
+    eq(writes[:2], [b"throttle.limits", b"throttle.schedule"])
 
 
 def test_no_secret_is_published():
