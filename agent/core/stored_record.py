@@ -53,8 +53,9 @@ class StoredRecord:
         self.is_settled = True
 
     def write(self, payload: bytes) -> None:
-        """Request to replace the record."""
+        """Request to replace the record, instead of a write that was not handed over."""
         self._unsaved = payload
+        self._out = [request for request in self._out if request[1] != "write"]
         self._out.append((self.port, "write", self.key.encode() + b"\0" + payload))
 
     def delete(self) -> None:
