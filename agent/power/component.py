@@ -90,6 +90,8 @@ class PowerLimitComponent(Component):
         self.plan = Schedule()
         for entry in settings["schedule"]:
             self.plan.add(entry["at_utc_s"] * SECOND, entry["action"], entry["value"])
+        config = agent.config
+        self.plan.configure("retain" in [section for section, _, _ in config.components])
         self.state = report.FREE
         self.budget_w = self.demand_w = 0
         self.cap_w = 0
@@ -177,7 +179,7 @@ class PowerLimitComponent(Component):
         caps = self.kept.apply(limits, now)
         if caps is not None:
             self.cap_w, self.cap_pct = caps
-        self.plan.cancel()
+        self.plan.reset()
         self.plan.decode(plan)
 
     def _save(self) -> None:
@@ -233,7 +235,8 @@ class PowerLimitComponent(Component):
 
     def outbox(self) -> "Actions":
         """Return the requests for the ports."""
-        out = self._store.outbox() + self.kept.record.outbox()
+        # The cap of an entry is stored before the schedule without this entry.
+        out = self.kept.record.outbox() + self._store.outbox()
         for service, link in zip(self.services, self.links):
             if service.connected:
                 out.extend([(link.port, "write", data) for data in service.take_output()])
@@ -313,6 +316,7 @@ class PowerLimitComponent(Component):
         from agent.power.limit.fault_cap import cap_loads  # noqa: PLC0415 - only after an exception
 
         cap_loads(self.loads, self.load_limits, self._load_shedding, now)
+        self.kept.save(self.cap_w, self.cap_pct)
 
     # Decision.
 

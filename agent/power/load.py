@@ -28,7 +28,10 @@ class Load:
     less than 5 % of its rating after it was commanded off. `outlets_off`: its outlets are off.
     `is_hot`, `is_overheated`, `is_unseen`, `is_cool`, `is_heat_shown`, `is_case_known`: see
     `agent.power.detector.device_heat`.
-    `heat_trips`: how often it was switched off for that.
+    `heat_trips`: how often it was switched off for that. `is_starting`: it was switched on and has
+    not drawn power yet. `is_resumed`: its last switching is from before a restart, and may not have
+    arrived. `is_unproven`: it was not switched and has not drawn power since the start.
+    `is_dark`: it should run and draws no power.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class Load:
         self.ineffective = self.is_proven_off = self.outlets_off = False
         self.is_hot = self.is_overheated = self.is_unseen = self.is_cool = False
         self.is_heat_shown = self.is_case_known = False
+        self.is_starting = self.is_resumed = self.is_dark = False
+        self.is_unproven = True
         self.heat_trips = 0
 
     def use_service(self, service: "RedfishClient", index: int) -> None:
@@ -191,9 +196,9 @@ class Load:
         """Record whether its device temperature shows that it needs no limit."""
         self.is_cool = is_cool
 
-    def count_heat_trip(self) -> None:
+    def count_heat_trip(self, count: int = 1) -> None:
         """Record that it is switched off because it is overheated."""
-        self.heat_trips += 1
+        self.heat_trips += count
 
     def set_proven_off(self, proven: bool) -> None:
         """Record whether its power has shown that it is off."""
@@ -202,14 +207,29 @@ class Load:
     def keep_off(self, now: int) -> None:
         """Keep it off, as before the restart; nothing is sent until it is switched on."""
         self.is_on = False
-        self.shed_at = now
+        self.resume(now)
         self.outlets_off = not self.has_system
         if self.service is not None:
             self.service.note_off(self.index)
 
+    def resume(self, now: int) -> None:
+        """Continue a switching of before the restart. `is_starting` if it is one on."""
+        self.shed_at = now
+        self.is_resumed, self.is_unproven = True, False
+        self.is_starting = self.is_on
+
+    def set_started(self) -> None:
+        """Record that its power has shown that it runs."""
+        self.is_starting = self.is_unproven = self.is_dark = False
+
+    def set_dark(self) -> None:
+        """Record that it draws no power, although it should run."""
+        self.is_dark = True
+
     def switch(self, on: bool, now: int, force: bool = False) -> None:
-        """Switch it on or off by its service. `force`: without a shutdown."""
-        self.is_on = on
+        """Switch it on or off by its service. `force`: again, and without a shutdown."""
+        self.is_on = self.is_starting = on
+        self.is_resumed = self.is_unproven = self.is_dark = False
         self.shed_at = now
         self.is_proven_off = self.ineffective = False
         if self.service is not None:

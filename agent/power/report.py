@@ -138,7 +138,7 @@ def _load_status(load: "Load") -> JsonObject:
     return JsonObject(
         [
             ("name", load.name),
-            ("on", load.is_on),
+            ("on", load.is_on and not load.is_dark),
             ("limit_w", load.limit_w),
             ("shown_w", None if target is None else target.reported_w),
             ("watts", None if target is None else target.power_w),

@@ -25,11 +25,29 @@ MAX_ENTRIES = 32
 
 
 class Schedule:
-    """Entries in the order of time. `done` are the last executed ones."""
+    """Entries in the order of time. `done` are the last executed ones.
+
+    The stored text has no pending entry of the configuration, because a later configuration may not
+    have it. It has those that were executed or cancelled, after "-". A restart does not repeat
+    them, because their effect is stored too. Set-points are repeated, unless they are stored.
+    """
 
     def __init__(self) -> None:
         self.entries: list[ScheduleEntry] = []
         self.done: list[ScheduleEntry] = []
+        self._configured: list[ScheduleEntry] = []
+        self._past: list[ScheduleEntry] = []
+        self._keeps_setpoints = True
+
+    def configure(self, keeps_setpoints: bool) -> None:
+        """Take the present entries as those of the configuration. `keeps_setpoints`: the set-points
+        of the unit survive a restart.
+        """
+        self._configured, self._keeps_setpoints = list(self.entries), keeps_setpoints
+
+    def reset(self) -> None:
+        """Return to the entries of the configuration."""
+        self.entries, self._past = list(self._configured), []
 
     def add(self, at_utc_us: int, action: str, value: int) -> str:
         """Add an entry, unless it exists. Return an error text, empty if it was accepted."""
@@ -46,13 +64,23 @@ class Schedule:
             return "%d entries wait already" % MAX_ENTRIES
         self.entries.append(entry)
         self.entries.sort()
+        if entry in self._past:
+            self._past.remove(entry)
         return ""
 
     def cancel(self) -> int:
         """Remove all pending entries. Return their number."""
         count = len(self.entries)
+        for entry in self.entries:
+            self._leave(entry)
         self.entries = []
         return count
+
+    def _leave(self, entry: ScheduleEntry) -> None:
+        """Note that an entry of the configuration is not pending any more."""
+        is_kept = self._keeps_setpoints or entry.action[:3] == "cap"
+        if is_kept and entry in self._configured and entry not in self._past:
+            self._past.append(entry)
 
     def pop_due(self, utc_us: int) -> "ScheduleEntry | None":
         """Remove and return the oldest due entry."""
@@ -60,11 +88,14 @@ class Schedule:
             return None
         entry = self.entries.pop(0)
         self.done = (self.done + [entry])[-4:]
+        self._leave(entry)
         return entry
 
     def encode(self) -> bytes:
         """Encode the entries for a store."""
-        return "\n".join(["%d %s %d" % tuple(entry) for entry in self.entries]).encode()
+        pending = [entry for entry in self.entries if entry not in self._configured]
+        lines = ["%d %s %d" % tuple(entry) for entry in pending]
+        return "\n".join(lines + ["- %d %s %d" % tuple(entry) for entry in self._past]).encode()
 
     def decode(self, text: bytes) -> None:
         """Add the entries of an encoded text. Invalid lines are ignored."""
@@ -74,8 +105,16 @@ class Schedule:
             return  # the record is damaged
         for line in lines:
             words = line.split(" ")
-            if len(words) == 3 and words[0].strip("0123456789") == "":
+            if words[0] == "-":
+                self._drop(line)
+            elif len(words) == 3 and words[0].strip("0123456789") == "":
                 try:
                     self.add(int(words[0]), words[1], int(words[2]))
                 except ValueError:
                     continue
+
+    def _drop(self, line: str) -> None:
+        """Remove the entry of the configuration that `line` shows as executed or cancelled."""
+        for entry in [entry for entry in self.entries if "- %d %s %d" % tuple(entry) == line]:
+            self.entries.remove(entry)
+            self._leave(entry)

@@ -74,7 +74,7 @@ THROTTLE: "dict[str, Any]" = object_of(
     "power limits of the IT loads",
     ["loads"],
     {
-        "port": text("store of the schedule, for example store:/var/lib/x"),
+        "port": text("store of the schedule and the limits, for example store:/var/lib/x"),
         "ports": {
             "type": "object",
             "description": "Redfish services: name, and tcp:HOST:PORT or tls:HOST:PORT?ca=FILE",

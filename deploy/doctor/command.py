@@ -86,7 +86,22 @@ def _check_configuration(path: str) -> tuple[Config | None, list[CheckResult]]:
     return config, [
         good(where, f"{path}: good, {len(config.devices)} devices"),
         *_check_tested(path),
+        *_check_load_store(config),
     ]
+
+
+def _check_load_store(config: Config) -> list[CheckResult]:
+    """Warn if a restart forgets which loads are off: they stay off."""
+    ports = [
+        address
+        for section, settings, address in config.components
+        if section == "throttle"
+        and any("system" in load or load["outlets"] for load in settings["loads"])
+    ]
+    if None not in ports:
+        return []
+    text = "throttle.port: no store, so after a restart loads that were off stay off"
+    return [warning("throttle", text, "name a folder of its own: store:/var/lib/coldloop/throttle")]
 
 
 def _check_tested(path: str) -> list[CheckResult]:

@@ -14,7 +14,7 @@ import pytest
 from agent.commands import read_config
 from deploy.doctor import machine, network, ports
 from deploy.doctor.command import run
-from deploy.doctor.finding import BAD, GOOD
+from deploy.doctor.finding import BAD, GOOD, WARNING
 from drivers.ports.address import parse_address
 from drivers.ports.address_text import KINDS
 from tests.cli.test_agent_command import example
@@ -167,6 +167,24 @@ def test_an_unset_clock() -> None:
         machine.check_clock(0.0).verdict,
         machine.check_clock(machine.EARLIEST_CLOCK_S + 1).verdict,
     ) == (BAD, GOOD)
+
+
+def test_switchable_loads_without_a_store(
+    raw: Raw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load = {"name": "gpu1", "class": "gpu", "max_w": 1000, "min_w": 300}
+    load |= {"port": "bmc", "path": "/redfish/v1/Chassis/gpu1/EnvironmentMetrics"}
+    raw["throttle"] = {"ports": {"bmc": f"tcp:127.0.0.1:{free_port()}"}, "loads": [load]}
+    assert "throttle" not in run_doctor(raw, tmp_path, capsys, "--no-broker")[1]
+    load["system"] = "/redfish/v1/Systems/gpu1"
+    warned = run_doctor(raw, tmp_path, capsys, "--no-broker")[1]["throttle"]
+    assert warned["verdict"] == WARNING
+    assert "store:" in warned["todo"]
+    (tmp_path / "throttle").mkdir()
+    raw["throttle"]["port"] = f"store:{tmp_path}/throttle"
+    found = run_doctor(raw, tmp_path, capsys, "--no-broker")[1]
+    assert "throttle" not in found
+    assert found["store throttle"]["verdict"] == GOOD
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,16 @@ Does not trust a confirmation. Does not choose limits; see `agent.power.componen
             again, by its service and by its outlets. A load without a measured power is never
             proven off. A load that was switched on again has not shown that it can be switched
             off: the alarm ends when it is off, or when it follows a limit of its service.
+    on      A load that was switched on runs when it draws 5 % of its rating. If it draws less after
+            `_ON_US`, it is switched on again. So it is after a restart of the controller, because
+            the order may not have arrived. The alarm `load_shed` then shows it again.
+            A load that draws no power since the start of the controller, without a record that it
+            was switched off, is only shown: a person can have switched it off.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord, alarm_text
-from protocols.time_units import MILLISECOND, SECOND
+from agent.power.limit.load_shed import DARK_TEXT
+from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +45,11 @@ _PROOF_US = 3 * SECOND
 _RESPONSE_US, _RESPONSE_DIVISOR = 900 * MILLISECOND, 8
 _ANSWER_US = 3500 * MILLISECOND
 _OFF_US, _DECAY_US = 4500 * MILLISECOND, 2500 * MILLISECOND
+_ON_US = 60 * SECOND
 _OFF_DIVISOR = 20
 """A load that draws less than this part of its rating is off."""
+_DARK_DIVISOR = 100
+"""Less than an idle load draws."""
 
 
 class EffectProof:
@@ -51,6 +60,7 @@ class EffectProof:
         self._failed: list[Load] = []
         self._ignoring: list[Load] = []
         self._last_off: dict[str, int] = {}
+        self._started = NEVER
 
     @property
     def ignores_off(self) -> bool:
@@ -60,8 +70,13 @@ class EffectProof:
     def step(self, now: int) -> bool:
         """Check all loads. Return whether a load became ineffective now."""
         is_worse = False
+        self._started = min(self._started, now)
         for load in self._loads:
             if load.is_on:
+                if load.is_starting:
+                    self._prove_on(load, now)
+                elif load.is_unproven:
+                    self._find_dark(load, now)
                 if load in self._failed and _has_limit(load) and self._follows_limit(load):
                     self._failed.remove(load)
                 was = load.ineffective
@@ -110,7 +125,30 @@ class EffectProof:
             return load.ineffective
         return _exceeds(drawn_w, load, target)
 
+    def _prove_on(self, load: "Load", now: int) -> None:
+        target, drawn_w = load.target, load.drawn_w(load.shed_at)
+        if drawn_w is not None and drawn_w * _OFF_DIVISOR >= load.max_w:
+            self._shedding.confirm_on(load, now)
+        elif now - load.shed_at < _ON_US:
+            return
+        elif drawn_w is not None or load.is_resumed:
+            self._shedding.start_again(load, drawn_w is not None, now)
+        elif target is None or target.read_at > load.shed_at:
+            self._shedding.confirm_on(load, now)  # its power is not measured
+
+    def _find_dark(self, load: "Load", now: int) -> None:
+        """Show a load that is off, when no record says that this unit has switched it off."""
+        drawn_w = load.drawn_w(0)
+        if drawn_w is None or not load.can_switch:
+            return
+        if drawn_w * _DARK_DIVISOR >= load.max_w:
+            self._shedding.confirm_on(load, now)
+        elif now - self._started >= _ON_US:
+            self._shedding.show_dark(load, DARK_TEXT, now)
+
     def _prove_off(self, load: "Load", now: int) -> None:
+        if load.is_resumed:
+            self._shedding.show_off(load, now)
         drawn_w = load.drawn_w(load.shed_at)
         if drawn_w is not None and drawn_w * _OFF_DIVISOR < load.max_w:
             if not load.is_proven_off:
@@ -123,9 +161,10 @@ class EffectProof:
         effect_us = 0 if load.target is None else load.target.effect_us
         if now - load.shed_at < max(_OFF_US, effect_us + _DECAY_US) or load.is_proven_off:
             return
-        if drawn_w is not None or load.target is not None:
-            if load not in self._failed:
-                self._failed.append(load)
+        is_checked = drawn_w is not None or load.target is not None
+        if is_checked and load not in self._failed:
+            self._failed.append(load)
+        if is_checked or load.is_resumed:
             self._shedding.force_off(load, now)
 
 

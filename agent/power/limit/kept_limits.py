@@ -9,18 +9,23 @@ load: its name, its limit in W, and 1 (on), 2 (on and hot) or 0 (commanded off).
 stays hot until its temperature is read: behind a kinked hose, its service can be silent. The line
 `hot:` + name, 0, 0 says that `device_hot` shows a load that is off, or that runs again since less
 than a minute. The line `out:` + name, 0, 0 says that the outlets of a load with a service are off
-too. Older releases know no load of these names.
+too. The line `run:` + name, 0, 0 says that a load was switched on and has not drawn power yet: the
+order may not have arrived. The line `trip:` + name has how often a load was overheated, and 0.
+Older releases know no load of these names. The last line is `crc:` + the CRC-16 of the text before,
+0, 0. A record with another CRC applies nothing: one wrong digit switches off a load that runs.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.stored_record import StoredRecord
+from protocols.modbus.crc import crc16
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.power.load import Load
 
 KEY = "throttle.limits"
-_SHOWN, _OUTLETS = "hot:", "out:"
+_SHOWN, _OUTLETS, _STARTING, _TRIPS = "hot:", "out:", "run:", "trip:"
+_CRC = b"\ncrc:"
 CAPS_RESTORED = AlarmRecord(
     "caps_restored", NORMAL, "limits from before the restart are in force", "", False
 )
@@ -45,6 +50,10 @@ class KeptLimits:
                 lines.append("%s%s 0 0" % (_SHOWN, load.name))
             if load.outlets_off and load.has_system and not load.is_on:
                 lines.append("%s%s 0 0" % (_OUTLETS, load.name))
+            if load.is_starting:
+                lines.append("%s%s 0 0" % (_STARTING, load.name))
+            if load.heat_trips:
+                lines.append("%s%s %d 0" % (_TRIPS, load.name, load.heat_trips))
         return "\n".join(lines).encode()
 
     def save(self, cap_w: int, cap_pct: int) -> None:
@@ -54,7 +63,7 @@ class KeptLimits:
         text = self.encode(cap_w, cap_pct)
         if text != self._stored:
             self._stored = text
-            self.record.write(text)
+            self.record.write(text + _CRC + b"%d 0 0" % crc16(text))
 
     def restore(self, data: bytes, now: int) -> "tuple[int, int] | None":
         """Apply an answer of the store to the loads. Return (cap in W, cap in percent), or None.
@@ -65,8 +74,11 @@ class KeptLimits:
         payload = self.record.receive(data)
         if payload is None or not waited:
             return None
-        self._stored = payload
-        return self.apply(payload, now)
+        text, found, crc = payload.partition(_CRC)
+        if found and crc != b"%d 0 0" % crc16(text):
+            return None
+        self._stored = text
+        return self.apply(text, now)
 
     def apply(self, payload: bytes, now: int) -> "tuple[int, int] | None":
         """Apply a record to the loads. Return its caps, or None if it has none."""
@@ -84,6 +96,10 @@ class KeptLimits:
                         load.set_heat_shown(True)
                     elif name == _OUTLETS + load.name:
                         load.set_outlets(not load.is_on)
+                    elif name == _STARTING + load.name and load.is_on:
+                        load.resume(now)
+                    elif name == _TRIPS + load.name:
+                        load.count_heat_trip(max(0, int(limit) - load.heat_trips))
         except (ValueError, IndexError):
             return caps
         self.restored = self.restored or caps[0] > 0 or caps[1] < 100

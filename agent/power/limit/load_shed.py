@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 LOAD_SHED = AlarmRecord("load_shed", NORMAL, "is told to go off", "load", True)
 OFF_TEXT = "is switched off"
 """The text after the load was proven to be off."""
+START_TEXT = "was switched on and draws no power"
+DARK_TEXT = "draws no power since the start of the controller"
 _SHED_INTERVAL_US = 5 * SECOND
 _CONFIRM_US = 8 * SECOND
 """Time for which the overheating must be predicted. Limits that were just sent act within it."""
@@ -119,9 +121,32 @@ class LoadShedding:
         measured = [load for load in self._loads if load.is_case_known]
         return len(measured) > 1 and False not in [load.is_heat_trip for load in measured]
 
+    def show_off(self, load: "Load", now: int) -> None:
+        """Raise the alarm of a load that was off before a restart."""
+        self._agent.alarms.update(LOAD_SHED, load.name, True, now)
+
     def confirm_off(self, load: "Load") -> None:
         """Say that a load is off, because its power has shown it."""
         self._agent.alarms.set_text(LOAD_SHED, load.name, OFF_TEXT)
+
+    def confirm_on(self, load: "Load", now: int) -> None:
+        """Record that a load runs, because its power has shown it."""
+        load.set_started()
+        self._agent.alarms.update(LOAD_SHED, load.name, False, now)
+
+    def start_again(self, load: "Load", is_measured: bool, now: int) -> None:
+        """Switch on again a load that draws no power, by each way that it has."""
+        if self._limits.is_active:
+            return
+        load.set_outlets(bool(load.outlets))
+        self._command(load, True, now, force=True)
+        if is_measured:
+            self.show_dark(load, START_TEXT, now)
+
+    def show_dark(self, load: "Load", text: str, now: int) -> None:
+        """Raise the alarm of a load that should run and draws no power."""
+        load.set_dark()
+        self._agent.alarms.update(LOAD_SHED, load.name, True, now, text)
 
     def force_off(self, load: "Load", now: int) -> None:
         """Switch off again a load that still draws power, by each way that it has."""
@@ -159,6 +184,10 @@ class LoadShedding:
                 return
 
     def _switch(self, load: "Load", on: bool, now: int, force: bool = False) -> None:
+        self._command(load, on, now, force)
+        self._agent.alarms.update(LOAD_SHED, load.name, not on, now)
+
+    def _command(self, load: "Load", on: bool, now: int, force: bool) -> None:
         load.switch(on, now, force)
         had_outlets_off = load.outlets_off
         load.set_outlets(not on and (had_outlets_off or not load.has_system))
@@ -173,4 +202,3 @@ class LoadShedding:
                 and (other.outlets_off or other.is_on)
             ]
             session.request_outputs(pairs, stop=not on)
-        self._agent.alarms.update(LOAD_SHED, load.name, not on, now)

@@ -137,6 +137,40 @@ def test_loads_that_were_off_run_again_after_the_cut() -> None:
         made.dut.close()
 
 
+@pytest.mark.parametrize("cut", [event(140, "board_restart"), event(140, "power_cut", for_s=5)])
+def test_an_order_to_switch_on_that_no_service_took_survives(cut: str) -> None:
+    """The first load is ordered on at 135 s, and its service is silent until 188 s."""
+    row = ROW.replace("[row]", "[row]\nlimits_store = 1\nmeters = 2").format(seconds=330)
+    text = row + event(60, "pumps_tripped") + event(128, "bmc_silent", for_s=60) + cut
+    made = VirtualRun(parse(text, "restart.toml"), 1)
+    made.run()
+    made.dut.close()
+    bank = made.testbed.load_bank
+    assert bank is not None
+    assert [load.name for load in bank.loads if not load.is_on] == []
+
+
+@pytest.mark.parametrize(("full_s", "runs_again"), [(40, True), (120, False)])
+def test_loads_that_were_switched_off_while_the_store_was_full(
+    full_s: int, runs_again: bool
+) -> None:
+    """The restart is at 100 s. Without a record they stay off, and status and alarms show it."""
+    row = ROW.replace("[row]", "[row]\nlimits_store = 1\nmeters = 2").format(seconds=260)
+    text = row + event(50, "disk_full", for_s=full_s) + event(60, "pumps_tripped")
+    made = VirtualRun(parse(text + event(100, "board_restart"), "restart.toml"), 1)
+    made.run()
+    agent = made.dut.agent  # type: ignore[attr-defined]
+    shed = {code for code in agent.alarms.codes() if code.startswith("load_shed")}
+    made.dut.close()
+    bank = made.testbed.load_bank
+    assert bank is not None
+    assert made.status is not None
+    shown = {load["name"]: load["on"] for load in made.status["throttle"]["loads"]}
+    assert shown == {load.name: runs_again for load in bank.loads}
+    assert {load.name: load.is_on for load in bank.loads} == shown
+    assert shed == {f"load_shed:{name}" for name in shown if not runs_again}
+
+
 def test_a_suspect_sensor_stays_suspect() -> None:
     """A false reading is not used after the restart, although it does not move."""
     made = run(event(40, "supply_register", 26) + event(50, "power_cut", for_s=4), 70)

@@ -226,9 +226,9 @@ def test_existing_limit_is_kept_for_the_hold_time():
     eq(rig.bmc.limits["gpu2"], 10_000)
 
 
-def make_timed_rig(**more):
+def make_timed_rig(kept=None, **more):
     """Return a rig with UTC; it starts at 2026-11-24T06:00:00Z."""
-    rig = PowerRig(**more)
+    rig = PowerRig(kept, **more)
     rig.set_registers()
     for second in range(20):
         rig.run(1)
@@ -297,6 +297,48 @@ def test_the_schedule_survives_a_restart():
     eq(again.component.cancel(), 1)
     again.run(2)
     eq(kept, {b"throttle.schedule": b""})
+
+
+def test_a_restart_repeats_no_entry_of_the_configuration():
+    """An operator's cap is newer than the executed entry, and a cancelled entry stays cancelled."""
+    schedule = [
+        {"at_utc_s": 1_795_500_025, "action": "cap_pct", "value": 50},
+        {"at_utc_s": 1_795_500_026, "action": "supply_milli_c", "value": 34_500},
+        {"at_utc_s": 1_795_500_060, "action": "cap_pct", "value": 40},
+    ]
+    kept = {}
+    rig = make_timed_rig(kept=kept, port="store:/throttle", schedule=schedule)
+    rig.run(10)
+    eq((rig.component.cap_pct, len(rig.component.plan.entries)), (50, 1))
+    rig.component.handle_command("shed", Map([("pct", 90)]), rig.now)
+    rig.run(1)
+    eq(rig.component.cancel(), 1)
+    rig.run(2)
+    again = make_timed_rig(kept=kept, port="store:/throttle", schedule=schedule)
+    again.run(20)
+    eq((again.component.cap_pct, again.component.plan.entries), (90, []))
+    eq(again.agent.supply_loop.setpoint, 34.5)  # nothing else stores it in this unit
+    changed = [dict(schedule[0], value=60)]
+    changed = make_timed_rig(kept=kept, port="store:/throttle", schedule=changed)
+    changed.run(10)
+    eq(changed.component.cap_pct, 60)
+
+
+def test_the_cap_of_an_entry_is_stored_before_the_schedule_without_it():
+    rig = make_timed_rig(kept={}, port="store:/throttle")
+    eq(rig.component.schedule(START + 25 * SECOND, "cap_pct", 50), "")
+    rig.run(2)
+    writes = []
+    outbox = rig.component.outbox
+
+    def observe():
+        out = outbox()
+        writes.extend([data.split(b"\0")[0] for _, op, data in out if op == "write"])
+        return out
+
+    rig.component.outbox = observe
+    rig.run(8)
+    eq(writes[:2], [b"throttle.limits", b"throttle.schedule"])
 
 
 def test_no_secret_is_published():

@@ -198,6 +198,35 @@ def test_schedule_runs_in_order():
     eq((plan.cancel(), plan.entries), (MAX_ENTRIES, []))
 
 
+def configured(text=b"", keeps_setpoints=True):
+    plan = Schedule()
+    plan.add(100, "cap_w", 5000)
+    plan.add(200, "supply_milli_c", 34_000)
+    plan.configure(keeps_setpoints)
+    plan.add(150, "cap_pct", 50)
+    plan.decode(text)
+    return plan
+
+
+def test_entries_of_the_configuration_happen_once():
+    plan = configured()
+    eq(plan.encode(), b"150 cap_pct 50")
+    plan.pop_due(100)
+    eq(plan.encode(), b"150 cap_pct 50\n- 100 cap_w 5000")
+    eq(configured(plan.encode()).entries, plan.entries)
+    eq(configured(plan.encode()).encode(), plan.encode())
+    eq(configured(b"- 150 cap_pct 50\n- 7 cap_w 1\n- x\n-").encode(), b"")
+    eq(plan.cancel(), 2)
+    eq(plan.encode(), b"- 100 cap_w 5000\n- 200 supply_milli_c 34000")
+    eq(plan.add(100, "cap_w", 5000), "")  # an operator wants it again
+    eq(plan.encode(), b"- 200 supply_milli_c 34000")
+    plan.reset()
+    eq([entry.at_utc_us for entry in plan.entries], [100, 200])
+    plan = configured(keeps_setpoints=False)
+    plan.cancel()
+    eq(plan.encode(), b"- 100 cap_w 5000")
+
+
 def run_steps(head, supplies, pressed=True, load_w=50_000, start_s=0):
     for i, supply in enumerate(supplies):
         head.step(((start_s + i) * SECOND, supply), 5.0, 60.0, 24.0, pressed, load_w)
