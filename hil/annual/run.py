@@ -25,6 +25,8 @@ _DAY = 24
 _STEADY_K = 0.6
 _ROOM_C = 27.0
 _REVERSAL_PCT = 0.5
+_LOAD_STEP = 0.02
+"""A change of the load in a minute, of the design, that is followed second by second."""
 _BALANCE = 0.001
 
 Progress = Callable[[int, int, AnnualAccount], None]
@@ -52,6 +54,7 @@ class AnnualRun:
         self._now_s = 0
         self._steady_s = 0
         self._step_s = 1
+        self._load_kw = site.it_kw
         self._wet = False
         self._direction = 0
         self._extreme_pct = self.plant.valve.position_pct
@@ -121,8 +124,13 @@ class AnnualRun:
 
     def _set_load(self, second: int) -> None:
         """Set the demand of a minute; a constant load keeps what others have set."""
-        if self.site.load.name != "constant":
-            self.plant.set_load(self.site.it_kw * self.site.load.at(second))
+        if self.site.load.name == "constant":
+            return
+        load_kw = self.site.it_kw * self.site.load.at(second)
+        if abs(load_kw - self._load_kw) > _LOAD_STEP * self.site.it_kw:
+            self._steady_s = 0  # a limit of the load must not come a coarse step late
+        self._load_kw = load_kw
+        self.plant.set_load(load_kw)
 
     def _record_noon(self, weather: Hour) -> None:
         """Record the values of a day for the plot, at noon."""

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from agent.control.law.cooling import ControlReadings
 from hil.annual.bound.optimum import sum_optimum
 from hil.annual.bound.steady_search import SteadySearch
 from hil.annual.load_profile import YearLoad
-from hil.annual.policy import make_policy
+from hil.annual.policy import Policy, make_policy
 from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite
 from hil.annual.unit_file import CASE_MARGIN_K, compile_unit, write_unit
@@ -105,3 +106,27 @@ def test_without_a_flow_sensor_the_fans_use_the_data_sheet_of_the_pumps() -> Non
         annual_run = AnnualRun(site, make_policy("coldloop", site), silent=silent)
         loops.append(annual_run.run(3, 24).loop_j)
     assert loops[1] < 1.1 * loops[0]
+
+
+class _StepLengths(Policy):
+    """Fixed outputs; records each step. Its set-point is the supply: all is steady."""
+
+    def __init__(self, site: AnnualSite) -> None:
+        super().__init__(site)
+        self.lengths: list[tuple[int, float]] = []
+
+    def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
+        self.setpoint_c = readings.supply_c or self.setpoint_c
+        self.lengths.append((now // 1_000_000 - int(dt), dt))
+
+
+def test_a_load_that_steps_is_followed_second_by_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a coarse step the limit of the load would come some seconds late."""
+    step_at = 2 * 3600
+    monkeypatch.setattr(YearLoad, "at", lambda _self, second: 0.5 if second < step_at else 0.8)
+    site = make_site("steps")
+    policy = _StepLengths(site)
+    AnnualRun(site, policy).run(3)
+    first = {at // 60: dt for at, dt in reversed(policy.lengths)}
+    fine = [minute for minute, dt in first.items() if minute > 63 and dt == 1]
+    assert fine == [180]  # an hour that is not counted comes first
