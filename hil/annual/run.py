@@ -54,7 +54,6 @@ class AnnualRun:
         self._now_s = 0
         self._steady_s = 0
         self._step_s = 1
-        self._load_kw = site.it_kw
         self._wet = False
         self._direction = 0
         self._extreme_pct = self.plant.valve.position_pct
@@ -127,9 +126,8 @@ class AnnualRun:
         if self.site.load.name == "constant":
             return
         load_kw = self.site.it_kw * self.site.load.at(second)
-        if abs(load_kw - self._load_kw) > _LOAD_STEP * self.site.it_kw:
+        if abs(load_kw - self.plant.load.demand_kw) > _LOAD_STEP * self.site.it_kw:
             self._steady_s = 0  # a limit of the load must not come a coarse step late
-        self._load_kw = load_kw
         self.plant.set_load(load_kw)
 
     def _record_noon(self, weather: Hour) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Test programs: other programs and libraries that tests need, and free ports.
+"""Test programs: other programs and libraries that tests need, free ports, servers in a thread.
 
 A test that needs a program calls `require_program`. It skips the test and names a missing program.
 With CI=true such a skip is a failure (tests/conftest.py), so that a missing program cannot hide a
@@ -12,10 +12,12 @@ import secrets
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from socketserver import TCPServer
 
 import pytest
 
@@ -83,3 +85,14 @@ def running_mosquitto(config: Path, settings: str = "") -> Iterator[int]:
             yield port
         finally:
             process.kill()
+
+
+@contextmanager
+def served(server: TCPServer) -> Iterator[int]:
+    """Serve in a thread; yield the port. The server is closed at the end."""
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()

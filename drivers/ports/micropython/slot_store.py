@@ -115,28 +115,31 @@ class SlotStorePort(StorePort):
 
     def _file_slices(self, op: str, key: str, payload: bytes) -> "Iterator[int]":
         """Change a file: calls, and after each one the steps that it has recorded."""
-        journal, call_us = self._journal, _FILE_US
-        if journal is not None:
-            call_us = _CALL_US
+        journal = self._journal
+        call_us = _FILE_US if journal is None else _CALL_US
         yield call_us
         calls = self._store.change_slices(op, key, payload)
-        is_done = False
-        while not is_done:
-            if journal is not None:
-                journal.record()
-            try:
-                is_done = True
-                for _ in calls:
-                    is_done = False
-                    break
-            finally:
-                if journal is not None:
-                    journal.stop()
+        is_last = False
+        while not is_last:
+            is_last = self._call(calls)
             while journal is not None and journal.need():
                 yield journal.need()
                 journal.step()
-            if not is_done:
+            if not is_last:
                 yield call_us
+
+    def _call(self, calls: "Iterator[None]") -> bool:
+        """Make the next call for a file; record its writes. Return whether it was the last."""
+        journal = self._journal
+        if journal is not None:
+            journal.record()
+        try:
+            for _ in calls:
+                return False
+            return True
+        finally:
+            if journal is not None:
+                journal.stop()
 
     def _chunk_slices(self, slot: int, at: int, data: bytes) -> "Iterator[int]":
         """Erase each sector that begins in the chunk, and program it by pages."""

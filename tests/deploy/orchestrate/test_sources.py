@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -27,7 +26,7 @@ from deploy.orchestrate.settings import OrchestrateSettings, RowSettings
 from deploy.orchestrate.sources import MetricsPage, StatusFile, choose, parse_metrics
 from deploy.orchestrate.store_source import HEADROOM, HEAT, STATE, StoreSource
 from deploy.relay.outputs.fleet_store import open_store
-from tests.support.programs import free_port
+from tests.support.programs import free_port, served
 
 PAGE = """# TYPE coldloop_headroom_watts gauge
 coldloop_headroom_watts -1.25e4
@@ -78,11 +77,8 @@ def page_server() -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), PageHandler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/metrics", headers
-    server.shutdown()
-    server.server_close()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), PageHandler)) as port:
+        yield f"http://127.0.0.1:{port}/metrics", headers
 
 
 def test_a_page_is_read_with_a_token_and_ages(

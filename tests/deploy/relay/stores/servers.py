@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support.programs import MISSING, free_port, require_program, wait_until_open
+from tests.support.programs import MISSING, free_port, require_program, served, wait_until_open
 
 
 class PostgresServer:
@@ -161,10 +160,5 @@ class VictoriaServer:
 @contextmanager
 def http_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """Serve HTTP in a thread; yield the address, `http://HOST:PORT`."""
-    found = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{found.server_address[1]}"
-    finally:
-        found.shutdown()
-        found.server_close()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as port:
+        yield f"http://127.0.0.1:{port}"

@@ -5,7 +5,6 @@ import datetime as dt
 import ipaddress
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
-from tests.support.programs import free_port, require_program, wait_until_open
+from tests.support.programs import free_port, require_program, served, wait_until_open
 
 _NOW = dt.datetime.now(dt.UTC)
 HOST = "127.0.0.1"
@@ -176,9 +175,5 @@ def tls_server(authority: PairAuthority, own: KeyPair, version: ssl.TLSVersion) 
     tls.load_verify_locations(authority.ca)
     found = _QuietTlsServer((HOST, 0), TakingHandler)
     found.socket = tls.wrap_socket(found.socket, server_side=True, do_handshake_on_connect=False)
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    try:
-        yield f"https://{HOST}:{found.server_address[1]}"
-    finally:
-        found.shutdown()
-        found.server_close()
+    with served(found) as port:
+        yield f"https://{HOST}:{port}"
