@@ -7,6 +7,7 @@ gives the estimates and finds the signal that does not agree. Temperatures in °
     R1   return - supply = q,  q = C1 (fws_return - fws_supply) / C
     R6   return - supply = e (return - fws_supply)      e: effectiveness, from both flows
     hold return - supply = the last valid value      at the same heat, for `_HOLD_S`
+    R6   return = supply                             if both moved too fast and the valve is shut
 
 Flow and dP: see `agent.control.law.row.hydraulics`.
 
@@ -53,6 +54,8 @@ _RECENT_MOVE_S = 5.0
 _LEARN_RISE_K = 20 / 10
 _LOW_FLOW = 15 / 100
 """A filter of the bench that is 95 % clogged leaves this part of the flow at full speed."""
+_UNPROVEN = RANGE, RATE
+"""Reasons that no relation gave."""
 _OF_REASON = {RANGE: 4, RATE: 8}
 """A restart must not ask for other evidence than the reason of the suspicion does."""
 
@@ -331,14 +334,26 @@ class RowPlausibility:
         for signal in (self.supply, self.return_signal):
             if signal.note_age(is_young):
                 self._learn_again()
-        for signal, raw, estimate in (
-            (self.return_signal, r.return_c, return_estimate),
-            (self.supply, r.supply_c, supply_estimate),
+        must_be_equal = is_flowing and self._must_be_equal(e)
+        for signal, raw, estimate, other in (
+            (self.return_signal, r.return_c, return_estimate, r.supply_c),
+            (self.supply, r.supply_c, supply_estimate, r.return_c),
         ):
             signal.check_stuck(raw, estimate if is_flowing else None, dt, moved_dt)
-            signal.settle(raw, estimate, uncertainty, dt)
+            is_evidence = estimate is None and must_be_equal
+            signal.settle(raw, other if is_evidence else estimate, uncertainty, dt)
+            if is_evidence and signal.suspect:
+                signal.value = None  # the other one is suspect too: it is no substitute
         if not self.is_usual:
             self.may_learn_ua = False
+
+    def _must_be_equal(self, e: "float | None") -> bool:
+        """Return whether both temperatures must be equal, although both are suspect: the exchanger
+        takes no heat. Only signals that no relation accused can prove each other.
+        """
+        supply, return_signal = self.supply.suspect, self.return_signal.suspect
+        is_open = e is None or e > 5 / 100
+        return not is_open and supply in _UNPROVEN and return_signal in _UNPROVEN
 
     def _rise(
         self,

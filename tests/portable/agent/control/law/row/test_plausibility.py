@@ -288,3 +288,45 @@ def test_a_loss_of_coolant_after_the_first_minute_changes_no_factor():
     r.supply_c += 0.5
     run(row, r, 100)
     eq(row.supply.suspect, RELATION)
+
+
+def row_with_both_too_fast(fws_lpm):
+    """Return a row whose temperatures both jumped, without facility readings that give them."""
+    row, r = steady_row()
+    run(row, r, 120)
+    warm_c = r.return_c
+    r.supply_c, r.return_c = 60.0, 5.5
+    r.fws_flow_lpm = fws_lpm
+    run(row, r, 1)
+    assert suspects(row)[:2] == ("rate", "rate")
+    return row, r, warm_c
+
+
+def test_at_a_shut_valve_both_temperatures_prove_each_other():
+    row, r, warm_c = row_with_both_too_fast(0.0)
+    r.supply_c = r.return_c = warm_c
+    run(row, r, 50)
+    assert suspects(row)[:2] == ("rate", "rate")
+    assert row.supply.value is None  # a suspect reading is no substitute
+    run(row, r, 12)
+    assert suspects(row)[:2] == ("", "")
+    near(row.supply.value, warm_c, 0.1)
+
+
+def test_at_a_shut_valve_different_temperatures_prove_nothing():
+    row, r, warm_c = row_with_both_too_fast(0.0)
+    r.supply_c, r.return_c = warm_c - 1.5, warm_c
+    run(row, r, 600)
+    assert suspects(row)[:2] == ("rate", "rate")
+    r.supply_c = warm_c
+    r.flow_lpm, r.pump_pct, r.dp_kpa = 20.0, 10.0, 1.0  # coolant that stands keeps any temperature
+    run(row, r, 600)
+    assert suspects(row)[:2] == ("rate", "rate")
+
+
+def test_a_temperature_that_a_relation_accused_proves_no_other():
+    row, r, warm_c = row_with_both_too_fast(0.0)
+    row.supply.suspect = "relation"
+    r.supply_c = r.return_c = warm_c
+    run(row, r, 600)
+    assert suspects(row)[:2] == ("relation", "rate")
