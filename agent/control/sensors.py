@@ -9,6 +9,7 @@ estimate with its uncertainty (`agent.control.law.plausibility`), or None.
 from agent.control.law.plausibility import RowPlausibility
 from agent.control.law.row.checked_signal import RANGE, RATE, RELATION
 from agent.control.law.row.exchanger_trend import ExchangerTrend
+from agent.control.law.row.facility_check import FacilityCheck
 from agent.control.law.row.readings import RowReadings
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
 from agent.core.alarm_record import DEGRADED, AlarmRecord
@@ -65,6 +66,7 @@ REASONS = (RANGE, RATE, RELATION)
 _MAX_DIFFERENCE_K = 15 / 10
 MISSING = "missing"
 _DRIFT = "supply and return may be too high"
+_ESTIMATE, _NO_ESTIMATE = "an estimate is used", "no estimate"
 _NO_MODEL_LPM = 1e5
 
 
@@ -106,6 +108,7 @@ class ControlSensors:
         )
         self.inputs = RowReadings()
         self.plausibility: RowPlausibility | None = None
+        self.facility_check = FacilityCheck()
         self.exchanger_trend = ExchangerTrend()
         self._is_drifting = False
         self._protection: RowJudge | None = None
@@ -181,9 +184,9 @@ class ControlSensors:
         inputs.return_age_s = (self.return_sensor.age(now) or 0) / 1e6
         inputs.flow_lpm = self.flow.raw_value(now)
         inputs.dp_kpa = self.dp.raw_value(now)
-        inputs.fws_supply_c = readings.fws_supply_c = value_or_none(self._fws_supply, now)
+        inputs.fws_supply_c = value_or_none(self._fws_supply, now)
         inputs.fws_return_c = value_or_none(self._fws_return, now)
-        inputs.fws_flow_lpm = readings.fws_flow_lpm = value_or_none(self._fws_flow, now)
+        inputs.fws_flow_lpm = value_or_none(self._fws_flow, now)
         inputs.pump_pct = None
         for pump in agent.pumps:
             speed = pump.speed()
@@ -191,20 +194,7 @@ class ControlSensors:
                 inputs.pump_pct = speed
         if self.plausibility is None:
             self.set_exchanger(exchanger)
-        too_high_k = 0.0
-        if self.plausibility is not None:
-            protection = self._protection
-            inputs.is_row_usual = None if protection is None else protection.is_row_usual
-            inputs.is_level_low = protection is not None and protection.is_level_low
-            self.plausibility.step(inputs, dt)
-            readings.is_usual = self.plausibility.is_usual
-            readings.low_flow_k = self.plausibility.low_flow_k
-            too_high_k = self.plausibility.too_high_k
-            if exchanger is not None:
-                exchanger.permit_ua_learning(self.plausibility.may_learn_ua)
-                if readings.is_usual:
-                    is_steady = self.plausibility.is_steady
-                    self.exchanger_trend.step(exchanger, inputs, inputs.flow_lpm, dt, is_steady)
+        too_high_k = self._check_row(exchanger, dt)
         readings.supply_c = self.supply.update(now)
         low_c = readings.supply_c
         if low_c is not None:
@@ -218,6 +208,39 @@ class ControlSensors:
         readings.valve_pct = agent.valve.position()
         return self._findings() + self._check_heat_balance(exchanger, dt)
 
+    def _check_row(self, exchanger: "Exchanger | None", dt: float) -> float:
+        """Check row and facility side. Return by how much the supply may be too high, K."""
+        inputs, readings, row = self.inputs, self._readings, self.plausibility
+        if exchanger is not None:
+            self._check_facility(exchanger, dt)
+        readings.fws_flow_lpm, readings.fws_supply_c = inputs.fws_flow_lpm, inputs.fws_supply_c
+        if row is None:
+            return 0.0
+        protection = self._protection
+        inputs.is_row_usual = None if protection is None else protection.is_row_usual
+        inputs.is_level_low = protection is not None and protection.is_level_low
+        row.step(inputs, dt)
+        if row.fws_supply.signal.suspect or row.fws_supply.is_doubtful:
+            # An estimate follows the valve: a law that uses it would follow itself.
+            readings.fws_supply_c = None
+        readings.is_usual, readings.low_flow_k = row.is_usual, row.low_flow_k
+        if exchanger is not None:
+            exchanger.permit_ua_learning(row.may_learn_ua)
+            if row.is_usual:
+                trend = self.exchanger_trend
+                trend.step(exchanger, inputs, inputs.flow_lpm, dt, row.is_steady)
+        return row.too_high_k
+
+    def _check_facility(self, exchanger: "Exchanger", dt: float) -> None:
+        """Check the facility side by the row, as far as this is valid."""
+        inputs, readings, check = self.inputs, self._readings, self.facility_check
+        rise_k = None
+        is_valid = not (self.supply.suspect or self.return_sensor.suspect)
+        if is_valid and inputs.supply_c is not None and inputs.return_c is not None:
+            rise_k = inputs.return_c - inputs.supply_c
+        check.step(inputs, rise_k, self._agent.valve.position(), exchanger, dt)
+        readings.is_fws_flow_doubtful = check.is_doubtful
+
     def _findings(self) -> "list[Condition]":
         validator, supply = self.validator, self.supply
         conditions: list[Condition] = []
@@ -228,9 +251,18 @@ class ControlSensors:
             conditions.append((SENSOR_RATE, "", SENSOR_RATE.text))
         for sensor in self._checked:
             if sensor.suspect and not (sensor.suspect == MISSING and self._is_lost(sensor)):
-                used = "no estimate" if sensor.last_value() is None else "an estimate is used"
+                used = _NO_ESTIMATE if sensor.last_value() is None else _ESTIMATE
                 text = SENSOR_IMPLAUSIBLE.text % (sensor.name, sensor.suspect, used)
                 conditions.append((SENSOR_IMPLAUSIBLE, sensor.name, text))
+        check, row = self.facility_check, self.plausibility
+        for name, reason, used in (
+            ("facility_flow", RELATION if check.flow.is_suspect else "", _ESTIMATE),
+            ("facility_return", RELATION if check.fws_return.is_suspect else "", _NO_ESTIMATE),
+            ("facility_supply", "" if row is None else row.fws_supply.signal.suspect, _ESTIMATE),
+        ):
+            if reason:
+                text = SENSOR_IMPLAUSIBLE.text % (name, reason, used)
+                conditions.append((SENSOR_IMPLAUSIBLE, name, text))
         if validator.stuck:
             conditions.append((SENSOR_STUCK, "", SENSOR_STUCK.text))
         if validator.sensors_disagree:

@@ -1,25 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults of measured values in the registers of the RPU (the emulated CDU): held values,
-a scale, a swap.
+"""Faults of measured values in the registers of the RPU (the emulated CDU) and of the valve, which
+measures the facility water: held values, an offset, a scale, a swap.
 
-Does not change the sensors of the plant; see `hil.fault.sensor`. The RPU shows a wrong register and
-sets no alarm bit. All humidity sensors can be held together. A value of 3276.7 or -3276.8 shows the
-sentinel 0x7FFF or 0x8000 in the register, and 6553.5 shows 0xFFFF.
+Does not change the sensors of the plant; see `hil.fault.sensor`. The device shows a wrong register
+and sets no alarm bit. All humidity sensors can be held together. In the registers of the RPU a
+value of 3276.7 or -3276.8 shows the sentinel 0x7FFF or 0x8000, and 6553.5 shows 0xFFFF.
 """
 
 from operator import attrgetter
 
 from hil.bench.testbed import Testbed
+from hil.devices.modbus.sensor_server import SensorServer
 from hil.fault.base import FaultAction, FaultReset, FaultType, attribute_fault
 
 _REGISTER_LIMITS = (-3276.8, 6553.5)  # tenths in 16 bits, signed or unsigned
+_VALVE_LIMITS = (-327.68, 327.67)  # hundredths in 16 bits
+
+
+def _device_of(testbed: Testbed, sensor: str) -> SensorServer:
+    return testbed.rpu if sensor in testbed.rpu.sensor_names else testbed.valve
 
 
 def _held_register(sensor: str) -> tuple[FaultAction, FaultReset]:
     """Make a fault that shows a fixed value in the register of a sensor."""
     return (
-        lambda testbed, value: testbed.rpu.freeze_sensor(sensor, value),
-        lambda testbed: testbed.rpu.clear_fault(sensor),
+        lambda testbed, value: _device_of(testbed, sensor).freeze_sensor(sensor, value),
+        lambda testbed: _device_of(testbed, sensor).clear_fault(sensor),
+    )
+
+
+def _offset_register(sensor: str) -> tuple[FaultAction, FaultReset]:
+    """Make a fault that adds an amount in the register of a sensor."""
+    return (
+        lambda testbed, value: _device_of(testbed, sensor).offset_sensor(sensor, value),
+        lambda testbed: _device_of(testbed, sensor).clear_fault(sensor),
+    )
+
+
+def _scaled_register(sensor: str) -> tuple[FaultAction, FaultReset]:
+    """Make a fault that multiplies the value in the register of a sensor."""
+    return (
+        lambda testbed, value: _device_of(testbed, sensor).scale_sensor(sensor, value),
+        lambda testbed: _device_of(testbed, sensor).clear_fault(sensor),
     )
 
 
@@ -61,13 +83,51 @@ REGISTER_EVENTS: dict[str, FaultType] = {
     ),
     "supply_scale": FaultType(
         "the RPU's register of the supply temperature shows the value of its sensor times VALUE",
-        lambda testbed, value: testbed.rpu.scale_sensor("supply_c", value),
-        lambda testbed: testbed.rpu.clear_fault("supply_c"),
+        *_scaled_register("supply_c"),
         limits=(0.01, 100),
     ),
     "sensors_swapped": FaultType(
         "the supply sensor and the return sensor are connected to each other's input",
         *attribute_fault(attrgetter("rpu"), "temperatures_swapped"),
+    ),
+    "facility_flow_register": FaultType(
+        "the valve's register of the facility flow shows VALUE L/min",
+        *_held_register("fws_flow_lpm"),
+        limits=(0, 3932),  # 16 bits in mL/s
+    ),
+    "facility_flow_scale": FaultType(
+        "the valve's register of the facility flow shows the value of its sensor times VALUE",
+        *_scaled_register("fws_flow_lpm"),
+        limits=(0.01, 100),
+    ),
+    "facility_supply_register": FaultType(
+        "the valve's register of the facility supply temperature shows VALUE °C",
+        *_held_register("fws_c"),
+        limits=_VALVE_LIMITS,
+    ),
+    "facility_return_register": FaultType(
+        "the valve's register of the facility return temperature shows VALUE °C",
+        *_held_register("fws_out_c"),
+        limits=_VALVE_LIMITS,
+    ),
+    "facility_supply_offset": FaultType(
+        "the valve's sensor of the facility supply temperature reads VALUE K too high",
+        *_offset_register("fws_c"),
+        limits=(-20, 20),
+    ),
+    "facility_return_offset": FaultType(
+        "the valve's sensor of the facility return temperature reads VALUE K too high",
+        *_offset_register("fws_out_c"),
+        limits=(-20, 20),
+    ),
+    "facility_sensors_swapped": FaultType(
+        "both temperature sensors of the facility water are connected to each other's input",
+        *attribute_fault(attrgetter("valve"), "temperatures_swapped"),
+    ),
+    "valve_position_register": FaultType(
+        "the valve's register of its position shows VALUE %",
+        *_held_register("position_pct"),
+        limits=(0, 100),
     ),
     "dew_frozen": FaultType(
         "all humidity sensors are stuck at their values",

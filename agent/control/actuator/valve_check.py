@@ -76,7 +76,8 @@ class ValveCheck:
         is_stuck = self._still.step(position, valve.command_pct, self._apart_pct, dt)
         if cooling is not None:
             fws_lpm = readings.fws_flow_lpm
-            if self._sign.step(position, fws_lpm, cooling.exchanger, dt):
+            proof_lpm = None if readings.is_fws_flow_doubtful else fws_lpm
+            if self._sign.step(position, proof_lpm, cooling.exchanger, dt):
                 valve.reverse()
             self._check_flow(cooling, position, fws_lpm, dt)
             self._check_temperature(cooling, readings.fws_supply_c, dt)

@@ -52,7 +52,8 @@ class ControlReadings:
 
     `is_usual`: False if a reading is suspect, or an estimate, or the row is not the usual one. Then
     the models do not adapt. `lowest_supply_c`: the supply by the reading that shows the lowest.
-    `low_flow_k`: see `agent.control.law.plausibility`.
+    `low_flow_k`: see `agent.control.law.plausibility`. `is_fws_flow_doubtful`: see
+    `agent.control.law.row.facility_check`.
     """
 
     def __init__(self) -> None:
@@ -70,6 +71,7 @@ class ControlReadings:
         self.load_kw: float | None = None
         self.pump_w: float | None = None
         self.is_usual = True
+        self.is_fws_flow_doubtful = False
         self.low_flow_k = 0.0
 
 
@@ -271,8 +273,9 @@ class CoolingControl:
             self.feedforward.track(self.valve_pct)
             return
         position = readings.valve_pct
-        if readings.fws_flow_lpm is not None and position is not None:
-            self.feedforward.calibrate_valve_flow(readings.fws_flow_lpm, position, dt)
+        fws_lpm = None if readings.is_fws_flow_doubtful else readings.fws_flow_lpm
+        if fws_lpm is not None and position is not None:
+            self.feedforward.calibrate_valve_flow(fws_lpm, position, dt)
         self.valve_pct = self.feedforward.step(
             self.setpoint_c, supply_c, return_c, fws_supply_c, flow_lpm, position, dt
         )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plausibility of supply and return temperature, flow and dP, by relations of the plant.
+"""Plausibility of supply and return temperature, flow, dP and facility supply temperature, by
+relations of the plant.
 
 Does not read sensors and does not raise alarms. Each signal is a `CheckedSignal`; this module
 gives the estimates and finds the signal that does not agree. Temperatures in °C, flows in L/min.
@@ -11,8 +12,10 @@ gives the estimates and finds the signal that does not agree. Temperatures in °
 
 Flow and dP: see `agent.control.law.row.hydraulics`.
 
-R1 and R6 without the supply: an error d of the supply shifts both by -d. An error d of the return
-shifts R1 by d and R6 by (1 - e) d. Another pair is no proof against one sensor. The factors of R1
+R1 and R6 without the supply: an error d of the supply shifts both by -d, an error d of the return
+shifts R1 by d and R6 by (1 - e) d, and an error d of fws_supply shifts R1 by d C1 / C and R6 by
+e d. Another pair is no proof against one sensor. If a pair fits both the return and fws_supply, the
+one that has jumped is suspect; see `agent.control.law.row.facility_supply`. The factors of R1
 and R6 (calibration of the sensors, model) are learned while the row is steady: in the first minute,
 and then slowly while R1 agrees. While a sensor is suspect, or the row is not the usual one, nothing
 is learned. What leaves by a leak takes heat with it: if coolant was lost in the first minute, it
@@ -23,6 +26,7 @@ sensor value must not change the model.
 from collections import namedtuple
 
 from agent.control.law.row.checked_signal import RANGE, RATE, RELATION, CheckedSignal
+from agent.control.law.row.facility_supply import FacilitySupply
 from agent.control.law.row.hydraulics import RowHydraulics
 
 TYPE_CHECKING = False
@@ -56,6 +60,8 @@ _LOW_FLOW = 15 / 100
 """A filter of the bench that is 95 % clogged leaves this part of the flow at full speed."""
 _UNPROVEN = RANGE, RATE
 """Reasons that no relation gave."""
+_NO_FINE = ("", "facility")
+"""The model of the exchanger is not exact enough to accuse the facility water of some tenths."""
 _OF_REASON = {RANGE: 4, RATE: 8}
 """A restart must not ask for other evidence than the reason of the suspicion does."""
 
@@ -76,6 +82,7 @@ class RowPlausibility:
         self.return_signal = CheckedSignal(5.0, 90.0, 1.0, _RESTORE_K)
         self.hydraulics = RowHydraulics(design_lpm)
         self.flow, self.dp = self.hydraulics.flow, self.hydraulics.dp
+        self.fws_supply = FacilitySupply()
         self.may_learn_ua = True
         self.heat_factor = self.model_factor = 1.0
         self.low_flow_k = self.too_high_k = 0.0
@@ -96,6 +103,7 @@ class RowPlausibility:
         self._model_offset_k = 0.0
         self._related_s = _FILTER_S
         self._held = HeldRise(0.0, 0.0, _HOLD_S)
+        self._heat_share = 1.0
 
     @property
     def is_usual(self) -> bool:
@@ -111,6 +119,8 @@ class RowPlausibility:
     def step(self, r: "RowReadings", dt: float) -> None:
         """Check the readings of a cycle; then `value` of each signal is valid for it."""
         self.hydraulics.step(r, dt)
+        fws_supply_c = r.fws_supply_c
+        self.fws_supply.read(r, dt)
         flow = self.flow.value
         rate_scale = 1.0 if self.hydraulics.moving_left_s <= 0.0 else 6.0
         supply = self.supply.read(
@@ -133,6 +143,7 @@ class RowPlausibility:
             self._related_s = 0.0
             self._compare_facility(r, supply, dt)
         self._settle(r, flow, dt)
+        self._settle_facility(fws_supply_c, r, dt)
 
     # Over a restart; see `agent.control.watch.learned_store`.
 
@@ -191,6 +202,8 @@ class RowPlausibility:
         if r.fws_return_c is not None and fws_supply_c is not None:
             heat_w = exchanger.fws_capacity(fws_lpm) * (r.fws_return_c - fws_supply_c)
             self.heat_rise_k = self.heat_factor * heat_w / exchanger.tcs_capacity(flow)
+            capacity_w = self.heat_factor * exchanger.fws_capacity(fws_lpm)
+            self._heat_share = capacity_w / exchanger.tcs_capacity(flow)
 
     def _compare(
         self, r: "RowReadings", flow: "float | None", supply: float, return_c: float, dt: float
@@ -210,6 +223,11 @@ class RowPlausibility:
             self._gross_s = self._fine_s = 0.0
             self.may_learn_ua = q is None
             return
+        if self.fws_supply.signal.suspect:  # its estimate agrees with R6 by itself
+            self._gross_s = self._fine_s = 0.0
+            self.may_learn_ua = False
+            return
+        self.fws_supply.check_warm(rise_k, fws_supply_c - return_c, dt)
         by_heat, by_model = rise_k - q, rise_k - e * (return_c - fws_supply_c)
         self._update_steady(return_c, r.fws_flow_lpm or 0.0, dt)
         # After a gap they begin again: a fault that began in the gap shows no jump.
@@ -235,15 +253,17 @@ class RowPlausibility:
         self.may_learn_ua = steady and abs(self._fine_residuals[0]) < _RESTORE_K
         self._fine_s = (
             self._fine_s + dt
-            if steady and self._find_suspect(self._fine_residuals, _FINE_K, e)
+            if steady and self._find_suspect(self._fine_residuals, _FINE_K, e) not in _NO_FINE
             else 0.0
         )
         limit = _GROSS_K + 15 / 100 * max(rise_k, q)
         gross = self._find_suspect(self._gross_residuals, limit, e)
         self._gross_s = self._gross_s + dt if gross else 0.0
         if self._fine_s >= _FINE_PROOF_S or self._gross_s >= _GROSS_S:
-            suspect = self._find_suspect(self._fine_residuals, _FINE_K, e) if steady else gross
-            (self.supply if suspect == "supply" else self.return_signal).mark_suspect(RELATION)
+            fine = self._find_suspect(self._fine_residuals, _FINE_K, e) if steady else gross
+            suspect = fine or gross
+            signals = {"supply": self.supply, "return": self.return_signal}
+            signals.get(suspect, self.fws_supply.signal).mark_suspect(RELATION)
             self._steady_s = self._fine_s = self._gross_s = 0.0
 
     def _compare_facility(self, r: "RowReadings", supply: "float | None", dt: float) -> None:
@@ -294,18 +314,37 @@ class RowPlausibility:
             self.model_factor * (1.0 + weight * (rise_k - model_k) / model_k)
         )
 
-    @staticmethod
-    def _find_suspect(residuals: "list[float]", limit: float, e: float) -> str:
-        """Return the signal that explains both residuals, `supply` or `return`; empty: none."""
+    def _find_suspect(self, residuals: "list[float]", limit: float, e: float) -> str:
+        """Return the signal that explains both residuals, `supply`, `return` or `facility`; empty:
+        none.
+        """
         by_heat, by_model = residuals
         size = abs(by_heat)
         if size < limit:
             return ""
         supply_misfit = abs(by_heat - by_model)
         return_misfit = abs(by_heat - by_model - e * by_heat)
-        if min(supply_misfit, return_misfit) > 5 / 100 + 12 / 100 * size:
+        largest = 5 / 100 + 12 / 100 * size
+        is_explained = min(supply_misfit, return_misfit) <= largest
+        share = self._heat_share
+        fits_facility = share > 0.0 and abs(by_heat * e / share - by_model) <= largest
+        if fits_facility and (self.fws_supply.has_jumped or not is_explained):
+            return "facility"
+        if not is_explained:
             return ""
         return "supply" if supply_misfit < return_misfit else "return"
+
+    def _settle_facility(self, raw: "float | None", r: "RowReadings", dt: float) -> None:
+        """Settle the facility supply temperature; its estimate is R6, solved for it."""
+        estimate, e = None, self.effectiveness
+        is_valid = not (self.supply.suspect or self.return_signal.suspect)
+        if is_valid and r.supply_c is not None and r.return_c is not None and (e or 0.0) > 1 / 10:
+            estimate = r.return_c - (r.return_c - r.supply_c) / (e or 1.0)
+        if self.fws_supply.settle(raw, estimate, dt):
+            # The residuals of before belong to another facility temperature.
+            self._related_s = self._steady_s = self._fine_s = self._gross_s = 0.0
+            for residuals in (self._fine_residuals, self._gross_residuals, self._fast):
+                residuals[:] = 0.0, 0.0
 
     def _settle(self, r: "RowReadings", flow: "float | None", dt: float) -> None:
         """Set the value of both temperatures: the readings, or their estimates."""
@@ -334,12 +373,13 @@ class RowPlausibility:
         for signal in (self.supply, self.return_signal):
             if signal.note_age(is_young):
                 self._learn_again()
+        may_be_stuck = is_flowing and not self.fws_supply.moves_estimates
         must_be_equal = is_flowing and self._must_be_equal(e)
         for signal, raw, estimate, other in (
             (self.return_signal, r.return_c, return_estimate, r.supply_c),
             (self.supply, r.supply_c, supply_estimate, r.return_c),
         ):
-            signal.check_stuck(raw, estimate if is_flowing else None, dt, moved_dt)
+            signal.check_stuck(raw, estimate if may_be_stuck else None, dt, moved_dt)
             is_evidence = estimate is None and must_be_equal
             signal.settle(raw, other if is_evidence else estimate, uncertainty, dt)
             if is_evidence and signal.suspect:

@@ -32,7 +32,7 @@ _LOOKAHEAD_S = 30.0
 _FAST_K_S = 0.2
 _NOISE_FACTOR, _NOISE_DECAY = 3.0, 9 / 10
 _CLEAR_US = 10 * SECOND
-_NO_FLOW_FRACTION = 0.05
+_NO_FLOW_FRACTION, _MAX_FALL = 0.05, 1 / 300
 _OPEN_PCT = 15.0
 _MIN_LPM = 1.0
 _FALSE_US = 60 * SECOND
@@ -70,7 +70,8 @@ class CoolingHeadroom:
         if lpm is None or valve_pct is None:
             self.no_flow_count = 0
             return
-        self._max_fws_lpm = max(self._max_fws_lpm, lpm)
+        # It falls slowly: a meter that showed too much must not call each later flow none.
+        self._max_fws_lpm = max((1.0 - _MAX_FALL) * self._max_fws_lpm, lpm)
         is_none = lpm < _NO_FLOW_FRACTION * self._max_fws_lpm
         self._shows_none = is_none and self._max_fws_lpm > _MIN_LPM
         self._shows_flow = not is_none and self._max_fws_lpm > _MIN_LPM

@@ -11,38 +11,48 @@ a reboot it keeps its set-point.
 
 from __future__ import annotations
 
-from hil.devices.modbus.server import ModbusServer
+from hil.devices.modbus.sensor_server import SensorServer
 from hil.plant.plant import Plant
 
 SETPOINT, POSITION, RELATIVE_FLOW, FLOW, INLET_TEMPERATURE, OUTLET_TEMPERATURE = 0, 4, 6, 7, 19, 21
 COOLING_KWH, HEATING_KWH = 65, 71
 FULL_SCALE = 10_000
 BLOCK_REGISTERS = 80
+SENSORS = {
+    "position_pct": (POSITION, 100.0, FULL_SCALE),
+    "fws_flow_lpm": (FLOW, 1000.0 / 60.0, 0xFFFF),
+    "fws_c": (INLET_TEMPERATURE, 100.0, 0),
+    "fws_out_c": (OUTLET_TEMPERATURE, 100.0, 0),
+}
+"""Sensor -> (register, counts in its unit, largest count; 0: with a sign)."""
 
-
+_SWAPPED = {"fws_c": "fws_out_c", "fws_out_c": "fws_c"}
 _KWH_US = 3600 * 1_000_000 * 1000.0  # 1 kWh in W µs
 
 
-class BelimoValve(ModbusServer):
+class BelimoValve(SensorServer):
     """The valve; faults besides those of `ModbusServer`:
 
     stuck               the actuator does not move (`set_stuck`)
-    feedback_offset_pct added to the reported position
+    freeze_sensor, offset_sensor, scale_sensor, clear_fault: by a name of `SENSORS`
+    temperatures_swapped: the registers of inlet and outlet show each other's sensor
     """
+
+    sensor_names = tuple(SENSORS)
+    FAULTS = SensorServer.FAULTS | {"temperatures_swapped"}
 
     nonvolatile = frozenset((SETPOINT,))
 
     def __init__(self, plant: Plant, unit: int = 2) -> None:
         """Start with the set-point at the present position of the plant's valve."""
-        super().__init__(unit)
-        self.plant = plant
-        self.feedback_offset_pct = 0.0
+        super().__init__(plant, unit)
+        self.temperatures_swapped = False
         self.registers = dict.fromkeys(range(BLOCK_REGISTERS), 0)
         self.registers[SETPOINT] = round(plant.valve.command_pct * 100.0)
         self.writable = {SETPOINT: (0, FULL_SCALE)}
         self.energy_kwh = 15_000.0
         self._energy_at = -1
-        self._shown_state: tuple[int, float] = (-1, 0.0)
+        self._shown_steps = -1
 
     @property
     def stuck(self) -> bool:
@@ -62,31 +72,43 @@ class BelimoValve(ModbusServer):
         """Show the plant at time `now`."""
         plant, registers = self.plant, self.registers
         plant.advance(now)
-        state = (plant.steps, self.feedback_offset_pct)
-        if state == self._shown_state:
+        if plant.steps == self._shown_steps:
             return
-        self._shown_state = state
+        self._shown_steps = plant.steps
         if self._energy_at >= 0:
             self.energy_kwh += plant.hx_w * (now - self._energy_at) / _KWH_US
         self._energy_at = now
         energy = int(self.energy_kwh)
-        position = (plant.valve.position_pct + self.feedback_offset_pct) * 100.0
-        lpm = plant.fws_flow_lpm
-        values = (
-            (POSITION, min(max(round(position), 0), FULL_SCALE)),
-            (RELATIVE_FLOW, min(round(lpm / plant.parameters.fws_open_lpm * FULL_SCALE), 0xFFFF)),
-            (FLOW, min(round(lpm / 60.0 * 1000.0), 0xFFFF)),
-            (INLET_TEMPERATURE, round(plant.fws_c * 100.0) & 0xFFFF),
-            (OUTLET_TEMPERATURE, round(plant.fws_out_c * 100.0) & 0xFFFF),
+        lpm = self.shown_value("fws_flow_lpm")
+        values = [
+            (RELATIVE_FLOW, _limit(lpm / plant.parameters.fws_open_lpm * FULL_SCALE, 0xFFFF)),
             (COOLING_KWH, energy & 0xFFFF),
             (COOLING_KWH + 1, energy >> 16),
-        )
+        ]
+        for name, (address, counts, largest) in SENSORS.items():
+            value = self.shown_value(name) * counts
+            values.append((address, _limit(value, largest) if largest else round(value) & 0xFFFF))
         for address, value in values:
             if registers[address] != value:
                 registers[address] = value
                 self.version += 1
 
+    def true_value(self, name: str) -> float:
+        """Return the value of a sensor without its fault."""
+        if name == "position_pct":
+            return self.plant.valve.position_pct
+        shown = _SWAPPED.get(name, name) if self.temperatures_swapped else name
+        return float(getattr(self.plant, shown))
+
+    def invalidate(self) -> None:
+        """Update the registers at the next `refresh`, also if the plant did not move."""
+        self._shown_steps = -1
+
     def on_write(self, address: int, count: int, now: int) -> None:
         """Move to the new set-point."""
         self.plant.advance(now)
         self.plant.valve.command(self.registers[SETPOINT] / 100.0)
+
+
+def _limit(value: float, largest: int) -> int:
+    return min(max(round(value), 0), largest)

@@ -8,13 +8,12 @@ the racks, inlet is the return. Power registers such as `RPU_Power_W` are limite
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hil.devices.base import SECOND
 from hil.devices.cooling.rpu_static_map import static_registers
-from hil.devices.modbus.server import ModbusServer
-from hil.devices.modbus.table_server import SensorFault
+from hil.devices.modbus.sensor_server import SensorServer
 from hil.plant.fluid.hydraulics import PlantPump
 from hil.plant.plant import Plant
 
@@ -25,7 +24,6 @@ ALL_PUMPS, ALL_FANS, RUNTIME = 36888, 36889, 36912
 SENSOR_ALARM, STATUS_ALARM, LEAKAGE = 37376, 37377, 37378
 FILTER_KPA = 37140
 FLOW_TARGET, OUTLET_TARGET, MANUAL_PUMP, CONTROL = 37888, 37889, 37891, 37904
-NO_VALUE = 0x7FFF
 
 BLOCKS = (
     (6561, 12),  # latched leak and stop flags
@@ -73,12 +71,6 @@ SENSORS = {
 """Plant output -> (register in tenths, its bit in the sensor alarm word)."""
 
 _SWAPPED = {"supply_c": "return_c", "return_c": "supply_c"}
-_FAULTY_VALUE: dict[SensorFault, Callable[[float, float], float]] = {
-    SensorFault.STUCK: lambda _, extent: extent,
-    SensorFault.OFFSET: lambda value, extent: value + extent,
-    SensorFault.SCALE: lambda value, extent: value * extent,
-}
-
 LEAKS = {"internal": 4, "external": 5, "option1": 6, "option2": 7, "pan": 8, "floor": 9}
 """Name of a leak detector -> bit of the leakage word."""
 
@@ -100,7 +92,7 @@ class RpuLimits:
     blocked_lpm: float = 10.0
 
 
-class Rpu(ModbusServer):
+class Rpu(SensorServer):
     """The RPU; faults besides those of `ModbusServer`:
 
     freeze_sensor, break_sensor, offset_sensor, scale_sensor (by a name of `SENSORS`); clear_fault
@@ -112,15 +104,15 @@ class Rpu(ModbusServer):
     reservoir_low: the reservoir status is 0 and its alarm bit is set
     """
 
-    FAULTS = ModbusServer.FAULTS | {"reservoir_low", "temperatures_swapped"}
+    sensor_names = tuple(SENSORS)
+    FAULTS = SensorServer.FAULTS | {"reservoir_low", "temperatures_swapped"}
     functions = frozenset((3, 6, 16))
     nonvolatile = frozenset((FLOW_TARGET, OUTLET_TARGET, 37890))
     boot_us = 10 * SECOND
 
     def __init__(self, plant: Plant, unit: int = 12, pumps: Iterable[int] = ()) -> None:
         """`pumps`: indices of the plant's pumps that the manual duty registers drive."""
-        super().__init__(unit)
-        self.plant = plant
+        super().__init__(plant, unit)
         self.limits = RpuLimits()
         self.status_alarm = 0
         self.leakage = 0
@@ -128,7 +120,6 @@ class Rpu(ModbusServer):
         self.temperatures_swapped = False
         self.pump_hours = [1200.0, 1180.0, 0.0, 0.0]
         self._pumps: list[PlantPump] = [plant.pumps[i] for i in pumps]
-        self._faults: dict[str, tuple[SensorFault, float]] = {}
         self._steps = -1
         self._updated_us = -1
         self.writable = dict(_WRITABLE)
@@ -152,33 +143,6 @@ class Rpu(ModbusServer):
 
     # Faults.
 
-    def freeze_sensor(self, name: str, value: float | None = None) -> None:
-        """Freeze a sensor at `value`, or at its present value."""
-        self._check_sensor(name)
-        held_value = float(getattr(self.plant, name)) if value is None else value
-        self._set_fault(name, SensorFault.STUCK, held_value)
-
-    def break_sensor(self, name: str, register: int = NO_VALUE) -> None:
-        """Break a sensor: its register shows `register` (0x7FFF or 0), and its alarm bit is set."""
-        self._check_sensor(name)
-        self._set_fault(name, SensorFault.DEAD, register)
-
-    def offset_sensor(self, name: str, amount: float) -> None:
-        """Add `amount` to a sensor, in its own unit."""
-        self._check_sensor(name)
-        self._set_fault(name, SensorFault.OFFSET, amount)
-
-    def scale_sensor(self, name: str, factor: float) -> None:
-        """Multiply the value of a sensor by `factor`: a wrong unit or range."""
-        self._check_sensor(name)
-        self._set_fault(name, SensorFault.SCALE, factor)
-
-    def clear_fault(self, name: str) -> None:
-        """Clear the fault of a sensor."""
-        self._check_sensor(name)
-        self._faults.pop(name, None)
-        self._steps = -1
-
     def set_leak(self, name: str) -> None:
         """Set a leak detector to wet."""
         self.leakage |= 1 << LEAKS[name]
@@ -195,13 +159,13 @@ class Rpu(ModbusServer):
             self.status_alarm | _ESTOP if is_pressed else self.status_alarm & ~_ESTOP
         )
 
-    @staticmethod
-    def _check_sensor(name: str) -> None:
-        if name not in SENSORS:
-            raise ValueError(f"no sensor {name!r}: one of {', '.join(SENSORS)}")
+    def true_value(self, name: str) -> float:
+        """Return the value of a sensor without its fault."""
+        shown = _SWAPPED.get(name, name) if self.temperatures_swapped else name
+        return float(getattr(self.plant, shown))
 
-    def _set_fault(self, name: str, fault: SensorFault, value: float) -> None:
-        self._faults[name] = (fault, value)
+    def invalidate(self) -> None:
+        """Update the registers at the next `refresh`, also if the plant did not move."""
         self._steps = -1
 
     # Registers.
@@ -217,15 +181,12 @@ class Rpu(ModbusServer):
         registers = self.registers
         alarms = 0
         for name, (address, bit) in SENSORS.items():
-            value = getattr(plant, _SWAPPED.get(name, name) if self.temperatures_swapped else name)
-            if name in self._faults:
-                fault, extent = self._faults[name]
-                if fault is SensorFault.DEAD:
-                    registers[address] = int(extent)
-                    alarms |= 1 << bit
-                    continue
-                value = _FAULTY_VALUE[fault](value, extent)
-            registers[address] = round(value * 10.0) & 0xFFFF
+            dead = self.dead_register(name)
+            if dead is not None:
+                registers[address] = dead
+                alarms |= 1 << bit
+                continue
+            registers[address] = round(self.shown_value(name) * 10.0) & 0xFFFF
         registers[SENSOR_ALARM] = alarms
         registers[FILTER_KPA] = min(round(plant.filter_kpa * 10.0), 0xFFFF)
         self._show_power()

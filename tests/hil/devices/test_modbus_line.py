@@ -158,7 +158,7 @@ def test_cached_reply_is_dropped_when_registers_change(bench: ModbusLineBench) -
     assert first == bench.read(12, 37888, 1) == [1500]
     bench.write(12, 37888, 1400)
     assert bench.read(12, 37888, 1) == [1400]
-    bench.valve.feedback_offset_pct = -30.0
+    bench.valve.offset_sensor("position_pct", -30.0)
     assert bench.read(2, 4)[0] == pytest.approx(1075, abs=10)
 
 

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facility water: a false flow meter, a false return or supply temperature, and real changes."""
+
+from agent.control.law.exchanger import Exchanger
+from agent.control.law.row.facility_check import FacilityCheck
+from tests.portable.agent.control.law.row.row_rig import run, steady_row, suspects
+from tests.portable.support.cooling_settings import EXCHANGER
+from tests.portable.support.check import near
+
+PCT = 50.0
+
+
+class Facility:
+    """A check, its exchanger, and readings that agree at `PCT` of the valve."""
+
+    def __init__(self):
+        self.exchanger = Exchanger(EXCHANGER)
+        self.check = FacilityCheck()
+        self.lpm = self.exchanger.flow_at(PCT)
+        _, self.r = steady_row(fws_lpm=self.lpm)
+        self.rise_k = self.r.return_c - self.r.supply_c
+        self.good = self.r.fws_flow_lpm, self.r.fws_supply_c, self.r.fws_return_c
+
+    def step(self, seconds, lpm=None, supply_c=None, return_c=None, position=PCT):
+        """Step with these readings in place of the good ones."""
+        good = self.good
+        for _ in range(seconds):
+            self.r.fws_flow_lpm = good[0] if lpm is None else lpm
+            self.r.fws_supply_c = good[1] if supply_c is None else supply_c
+            self.r.fws_return_c = good[2] if return_c is None else return_c
+            self.check.step(self.r, self.rise_k, position, self.exchanger, 1.0)
+
+    def accused(self):
+        """Return whether the flow meter and the return are suspect."""
+        return self.check.flow.is_suspect, self.check.fws_return.is_suspect
+
+
+def test_true_readings_accuse_nothing():
+    facility = Facility()
+    facility.step(600)
+    assert facility.accused() == (False, False)
+    assert not facility.check.is_doubtful
+
+
+def test_a_false_flow_meter_is_doubtful_at_once_and_suspect_after_15_s():
+    for factor in (0.0, 0.1, 0.5, 2.0, 10.0):
+        facility = Facility()
+        facility.step(60)
+        facility.step(1, lpm=factor * facility.lpm)
+        assert facility.check.is_doubtful
+        facility.step(13, lpm=factor * facility.lpm)
+        assert facility.accused() == (False, False)
+        facility.step(1, lpm=factor * facility.lpm)
+        assert facility.accused() == (True, False)
+        near(facility.r.fws_flow_lpm, facility.lpm, 0.1)  # that of the position
+        facility.step(59)
+        assert facility.accused() == (True, False)
+        facility.step(1)
+        assert facility.accused() == (False, False)
+        assert not facility.check.is_doubtful
+
+
+def test_a_real_change_of_the_flow_accuses_no_meter():
+    facility = Facility()
+    facility.step(60)
+    least_k = facility.good[2] - facility.good[1]
+    facility.step(5, lpm=0.5 * facility.lpm)
+    facility.step(600, lpm=0.5 * facility.lpm, return_c=facility.good[1] + 2.0 * least_k)
+    assert facility.accused() == (False, False)
+    assert not facility.check.is_doubtful
+
+
+def test_a_flow_that_jumps_while_the_valve_stands_is_doubtful_until_the_heat_agrees():
+    facility = Facility()
+    facility.step(60)
+    facility.step(1, lpm=1.2 * facility.lpm)
+    assert not facility.check.is_doubtful
+    facility.step(1)
+    facility.step(1, lpm=2.0 * facility.lpm, position=PCT + 5.0)  # the valve has moved
+    assert not facility.check.is_doubtful
+
+
+def test_a_flow_against_the_heat_is_doubtful_after_10_s_without_a_jump():
+    facility = Facility()
+    facility.step(9, lpm=0.4 * facility.lpm)
+    assert not facility.check.is_doubtful
+    facility.step(1, lpm=0.4 * facility.lpm)
+    assert facility.check.is_doubtful
+
+
+def test_a_false_return_is_suspect_after_20_s_and_has_no_substitute():
+    for error_k in (-30.0, -8.0, 12.0, 50.0):
+        facility = Facility()
+        facility.step(60)
+        facility.step(19, return_c=facility.good[2] + error_k)
+        assert facility.accused() == (False, False)
+        facility.step(1, return_c=facility.good[2] + error_k)
+        assert facility.accused() == (False, True)
+        assert facility.r.fws_return_c is None
+        facility.step(600, return_c=facility.good[2] + error_k)
+        assert not facility.check.is_doubtful
+        facility.step(61)
+        assert facility.accused() == (False, False)
+
+
+def test_a_false_supply_accuses_neither_flow_nor_return():
+    for error_k in (-8.0, 6.0):
+        facility = Facility()
+        facility.step(600, supply_c=facility.good[1] + error_k)
+        assert facility.accused() == (False, False)
+
+
+def test_without_heat_or_a_valid_row_nothing_is_accused():
+    facility = Facility()
+    facility.rise_k = None
+    facility.step(600, lpm=0.1 * facility.lpm)
+    assert facility.accused() == (False, False)
+    facility = Facility()
+    facility.rise_k = 0.5
+    facility.step(600, return_c=facility.good[1] + 0.5, lpm=0.3 * facility.lpm)
+    assert facility.accused() == (False, False)
+    facility = Facility()
+    facility.r.flow_lpm = 20.0  # coolant that nearly stands
+    facility.step(600, lpm=0.1 * facility.lpm)
+    assert facility.accused() == (False, False)
+
+
+def test_water_above_the_return_that_takes_heat_is_false():
+    row, r = steady_row()
+    run(row, r, 120)
+    true_c = r.fws_supply_c
+    for _ in range(14):
+        r.fws_supply_c = r.return_c + 20.0
+        row.step(r, 1.0)
+        assert row.fws_supply.is_doubtful
+        assert row.fws_supply.signal.suspect == ""
+    for _ in range(300):
+        r.fws_supply_c = r.return_c + 20.0
+        row.step(r, 1.0)
+    assert (row.fws_supply.signal.suspect, suspects(row)) == ("relation", ("", "", "", ""))
+    near(r.fws_supply_c, true_c, 0.5)  # its estimate
+    for _ in range(110):
+        r.fws_supply_c = true_c
+        row.step(r, 1.0)
+    assert row.fws_supply.signal.suspect == ""
+
+
+def test_a_supply_of_the_facility_that_jumps_is_accused_before_the_return():
+    row, r = steady_row()
+    run(row, r, 120)
+    true_c = r.fws_supply_c
+    for _ in range(120):
+        r.fws_supply_c = true_c - 8.0
+        row.step(r, 1.0)
+    assert (row.fws_supply.signal.suspect, suspects(row)) == ("relation", ("", "", "", ""))
