@@ -211,6 +211,8 @@ class ControlSensors:
     def _check_row(self, exchanger: "Exchanger | None", dt: float) -> float:
         """Check row and facility side. Return by how much the supply may be too high, K."""
         inputs, readings, row = self.inputs, self._readings, self.plausibility
+        if row is not None:
+            row.read_facility(inputs, dt)
         if exchanger is not None:
             self._check_facility(exchanger, dt)
         readings.fws_flow_lpm, readings.fws_supply_c = inputs.fws_flow_lpm, inputs.fws_supply_c
@@ -238,7 +240,8 @@ class ControlSensors:
         is_valid = not (self.supply.suspect or self.return_sensor.suspect)
         if is_valid and inputs.supply_c is not None and inputs.return_c is not None:
             rise_k = inputs.return_c - inputs.supply_c
-        check.step(inputs, rise_k, self._agent.valve.position(), exchanger, dt)
+        factor = 1.0 if self.plausibility is None else self.plausibility.heat_factor
+        check.step(inputs, rise_k, factor, self._agent.valve.position(), exchanger, dt)
         readings.is_fws_flow_doubtful = check.is_doubtful
 
     def _findings(self) -> "list[Condition]":

@@ -104,6 +104,7 @@ class RowPlausibility:
         self._related_s = _FILTER_S
         self._held = HeldRise(0.0, 0.0, _HOLD_S)
         self._heat_share = 1.0
+        self._fws_supply_c: float | None = None
 
     @property
     def is_usual(self) -> bool:
@@ -116,11 +117,16 @@ class RowPlausibility:
         """Return whether return and facility flow have not moved for some time."""
         return self._steady_s > 0.0
 
+    def read_facility(self, r: "RowReadings", dt: float) -> None:
+        """Take the facility supply temperature of a cycle, before `step`."""
+        self._fws_supply_c = r.fws_supply_c
+        is_valid = not (self.supply.suspect or self.return_signal.suspect)
+        is_read = r.supply_c is not None and r.return_c is not None
+        self.fws_supply.read(r, is_valid and is_read, dt)
+
     def step(self, r: "RowReadings", dt: float) -> None:
         """Check the readings of a cycle; then `value` of each signal is valid for it."""
         self.hydraulics.step(r, dt)
-        fws_supply_c = r.fws_supply_c
-        self.fws_supply.read(r, dt)
         flow = self.flow.value
         rate_scale = 1.0 if self.hydraulics.moving_left_s <= 0.0 else 6.0
         supply = self.supply.read(
@@ -143,7 +149,7 @@ class RowPlausibility:
             self._related_s = 0.0
             self._compare_facility(r, supply, dt)
         self._settle(r, flow, dt)
-        self._settle_facility(fws_supply_c, r, dt)
+        self._settle_facility(r, dt)
 
     # Over a restart; see `agent.control.watch.learned_store`.
 
@@ -227,8 +233,10 @@ class RowPlausibility:
             self._gross_s = self._fine_s = 0.0
             self.may_learn_ua = False
             return
-        self.fws_supply.check_warm(rise_k, fws_supply_c - return_c, dt)
+        self.fws_supply.compare(supply, return_c, fws_supply_c, dt)
         by_heat, by_model = rise_k - q, rise_k - e * (return_c - fws_supply_c)
+        is_agreeing = abs(by_heat) < _GROSS_K and abs(by_model) < _GROSS_K
+        self.fws_supply.note_agreement(is_agreeing, dt)
         self._update_steady(return_c, r.fws_flow_lpm or 0.0, dt)
         # After a gap they begin again: a fault that began in the gap shows no jump.
         self._related_s += dt
@@ -334,13 +342,13 @@ class RowPlausibility:
             return ""
         return "supply" if supply_misfit < return_misfit else "return"
 
-    def _settle_facility(self, raw: "float | None", r: "RowReadings", dt: float) -> None:
+    def _settle_facility(self, r: "RowReadings", dt: float) -> None:
         """Settle the facility supply temperature; its estimate is R6, solved for it."""
         estimate, e = None, self.effectiveness
         is_valid = not (self.supply.suspect or self.return_signal.suspect)
         if is_valid and r.supply_c is not None and r.return_c is not None and (e or 0.0) > 1 / 10:
             estimate = r.return_c - (r.return_c - r.supply_c) / (e or 1.0)
-        if self.fws_supply.settle(raw, estimate, dt):
+        if self.fws_supply.settle(self._fws_supply_c, estimate, dt):
             # The residuals of before belong to another facility temperature.
             self._related_s = self._steady_s = self._fine_s = self._gross_s = 0.0
             for residuals in (self._fine_residuals, self._gross_residuals, self._fast):

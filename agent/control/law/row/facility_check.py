@@ -13,7 +13,8 @@ relation accuses has the flow of the position as substitute; the return has none
 again after `_AGREE_S` of agreement.
 
 A real change of the flow is in R1 after some seconds. Until then, and while R1 contradicts it, the
-flow `is_doubtful`: nothing is learned from it, and it proves no reversed valve.
+flow `is_doubtful`: nothing is learned from it, and it proves no reversed valve. A return that jumps
+is not used until R1 agrees with it.
 """
 
 TYPE_CHECKING = False
@@ -26,60 +27,91 @@ _DOUBT_S, _FLOW_PROOF_S, _RETURN_PROOF_S, _AGREE_S = 9.5, 14.5, 19.5, 59.5
 _NEAR = 3 / 2
 _SLACK, _LEAST_FLOW = 3 / 100, 3 / 10
 """Of the design flow of the facility, and of the row."""
-_SLACK_K, _INFORMATIVE_K, _MOST_K = 1.0, 3.0, 1000.0
+_SLACK_K, _INFORMATIVE_K, _MOST_K = 5 / 10, 3.0, 1000.0
+_MISFIT, _FLOW_OFF, _CURVE_OFF = 1 / 3, 10 / 100, 2 / 100
+"""Of the heat, beyond `_SLACK_K`. A flow of the position that agrees within `_CURVE_OFF` accuses a
+meter that is off by `_FLOW_OFF`.
+"""
+_JUMP_K = 5.0
 _LEAST_PCT = 4.0
 _STILL_PCT = 1.0
 _MODEL_K, _MODEL_SHARE = 5 / 10, 12 / 100
 
 
 class FacilityCheck:
-    """`flow`, `fws_return`: what the relations accuse."""
+    """`flow`, `fws_return`: what the relations accuse. `is_doubtful`: the flow is."""
 
     def __init__(self) -> None:
         self.flow, self.fws_return = _Accused(_FLOW_PROOF_S), _Accused(_RETURN_PROOF_S)
-        self.is_doubtful = False
+        self.is_doubtful = self._is_return_doubtful = False
         self._last_lpm: float | None = None
+        self._last_return_c: float | None = None
         self._last_pct = self._apart_s = 0.0
 
     def step(
         self,
         r: "RowReadings",
         rise_k: "float | None",
+        heat_factor: float,
         position_pct: "float | None",
         exchanger: "Exchanger",
         dt: float,
     ) -> None:
         """Check the readings of a cycle, and replace those that are suspect.
 
-        `rise_k`: return minus supply of the row; None: one of both is not valid.
+        `rise_k`: return minus supply of the row; None: one of both is not valid. `heat_factor`: the
+        learned factor of R1.
         """
         lpm, position = r.fws_flow_lpm, position_pct or 0.0
         curve_lpm = exchanger.flow_at(position) if position >= _LEAST_PCT else None
         if lpm is not None:
-            slack_lpm = _SLACK * exchanger.fws_design_lpm
-            self._note_jump(lpm, position, slack_lpm)
-            fits_curve = curve_lpm is not None and _are_near(lpm, curve_lpm, slack_lpm)
-            heat_w = _heat_w(r, rise_k, exchanger)
-            by_heat = _agrees(r, heat_w, lpm, exchanger)
-            is_third = not fits_curve and _agrees(r, heat_w, curve_lpm, exchanger)
-            self.flow.step(by_heat, bool(is_third), dt)
-            is_third = fits_curve and _fits_model(r, lpm, heat_w, exchanger)
-            self.fws_return.step(by_heat, is_third, dt)
-            self._follow_doubt(None if self.fws_return.is_suspect else by_heat, fits_curve, dt)
+            self._note_jumps(r, lpm, position, exchanger)
+            balance = _HeatBalance(r, rise_k, heat_factor, exchanger)
+            self._compare(r, lpm, curve_lpm, balance, dt)
         if self.flow.is_suspect:
             r.fws_flow_lpm = curve_lpm
-        if self.fws_return.is_suspect:
+        if self.fws_return.is_suspect or self._is_return_doubtful:
             r.fws_return_c = None
 
-    def _note_jump(self, lpm: float, position: float, slack_lpm: float) -> None:
-        """A flow that jumps while the valve stands is doubtful."""
+    def _note_jumps(
+        self, r: "RowReadings", lpm: float, position: float, exchanger: "Exchanger"
+    ) -> None:
+        """A flow that jumps while the valve stands is doubtful, and a return that jumps."""
         last, moved_pct = self._last_lpm, position - self._last_pct
         is_still = -_STILL_PCT < moved_pct < _STILL_PCT
+        slack_lpm = _SLACK * exchanger.fws_design_lpm
         if last is not None and is_still and not _are_near(lpm, last, slack_lpm):
             self.is_doubtful = True
         self._last_lpm, self._last_pct = lpm, position
+        return_c, last_c = r.fws_return_c, self._last_return_c
+        if return_c is not None:
+            if last_c is not None and not -_JUMP_K < return_c - last_c < _JUMP_K:
+                self._is_return_doubtful = True
+            self._last_return_c = return_c
 
-    def _follow_doubt(self, by_heat: "bool | None", fits_curve: bool, dt: float) -> None:
+    def _compare(
+        self,
+        r: "RowReadings",
+        lpm: float,
+        curve_lpm: "float | None",
+        balance: "_HeatBalance",
+        dt: float,
+    ) -> None:
+        slack_lpm = _SLACK * balance.exchanger.fws_design_lpm
+        fits_curve = curve_lpm is not None and _are_near(lpm, curve_lpm, slack_lpm)
+        misfit, curve_misfit = balance.misfit(lpm), balance.misfit(curve_lpm)
+        by_heat = None if misfit is None else misfit <= _MISFIT
+        is_flow_third = False
+        if misfit is not None and curve_misfit is not None:
+            is_far = misfit > _MISFIT and not fits_curve and curve_misfit <= _MISFIT
+            is_flow_third = is_far or (misfit > _FLOW_OFF and curve_misfit < _CURVE_OFF)
+        self.flow.step(by_heat, is_flow_third, dt)
+        is_apart = by_heat is False and fits_curve
+        self.fws_return.step(by_heat, is_apart and balance.fits_model(r, lpm), dt)
+        if by_heat:
+            self._is_return_doubtful = False
+        elif self.fws_return.is_suspect:
+            by_heat = None
         self._apart_s = self._apart_s + dt if by_heat is False else 0.0
         if self._apart_s >= _DOUBT_S:
             self.is_doubtful = True
@@ -97,46 +129,56 @@ class _Accused:
 
     def step(self, by_heat: "bool | None", is_third: bool, dt: float) -> None:
         """Take over whether R1 agrees (None: unknown), and whether the others agree without it."""
-        is_counted = by_heat if self.is_suspect else by_heat is False and is_third
+        is_counted = by_heat and not is_third if self.is_suspect else is_third
         self._counted_s = self._counted_s + dt if is_counted else 0.0
         if self._counted_s >= (_AGREE_S if self.is_suspect else self._proof_s):
             self.is_suspect, self._counted_s = not self.is_suspect, 0.0
 
 
-def _heat_w(r: "RowReadings", rise_k: "float | None", exchanger: "Exchanger") -> "float | None":
-    flow = r.flow_lpm
-    if rise_k is None or flow is None or flow < _LEAST_FLOW * exchanger.design_lpm:
-        return None
-    return exchanger.tcs_capacity(flow) * rise_k
+class _HeatBalance:
+    """R1 of a cycle: the heat of the row, and the rise of the facility water."""
+
+    def __init__(
+        self,
+        r: "RowReadings",
+        rise_k: "float | None",
+        heat_factor: float,
+        exchanger: "Exchanger",
+    ) -> None:
+        self.exchanger = exchanger
+        self._heat_w: float | None = None
+        self._span_k = 0.0
+        flow, fws_supply_c, fws_return_c = r.flow_lpm, r.fws_supply_c, r.fws_return_c
+        if rise_k is None or flow is None or flow < _LEAST_FLOW * exchanger.design_lpm:
+            return
+        self._rise_k = rise_k
+        if fws_supply_c is not None and fws_return_c is not None:
+            self._heat_w = exchanger.tcs_capacity(flow) * rise_k / heat_factor
+            self._span_k = fws_return_c - fws_supply_c
+
+    def misfit(self, lpm: "float | None") -> "float | None":
+        """Return how far the heat that this flow takes is from that of the row, as a part of the
+        larger one; None: unknown, or too little to say anything.
+        """
+        if self._heat_w is None or lpm is None:
+            return None
+        span_k, capacity_w = self._span_k, self.exchanger.fws_capacity(lpm)
+        expected_k = min(self._heat_w / capacity_w, _MOST_K) if capacity_w > 0.0 else _MOST_K
+        larger_k = max(abs(span_k), abs(expected_k))
+        if larger_k < _INFORMATIVE_K:
+            return None
+        return max(abs(span_k - expected_k) - _SLACK_K, 0.0) / larger_k
+
+    def fits_model(self, r: "RowReadings", lpm: float) -> bool:
+        """Return whether supply, return, facility supply and both flows agree by R6."""
+        if self._heat_w is None or r.return_c is None or r.fws_supply_c is None:
+            return False
+        apart_k = self._rise_k - self.exchanger.effectiveness_of(lpm) * (
+            r.return_c - r.fws_supply_c
+        )
+        return abs(apart_k) < _MODEL_K + _MODEL_SHARE * abs(self._rise_k)
 
 
 def _are_near(first: float, second: float, slack: float) -> bool:
     larger, smaller = (first, second) if first > second else (second, first)
     return larger <= _NEAR * smaller + slack
-
-
-def _agrees(
-    r: "RowReadings", heat_w: "float | None", lpm: "float | None", exchanger: "Exchanger"
-) -> "bool | None":
-    """Return whether a facility flow takes the heat of the row (R1); None: this says nothing."""
-    fws_supply_c, fws_return_c = r.fws_supply_c, r.fws_return_c
-    if heat_w is None or lpm is None or fws_supply_c is None or fws_return_c is None:
-        return None
-    span_k, capacity_w = fws_return_c - fws_supply_c, exchanger.fws_capacity(lpm)
-    expected_k = min(heat_w / capacity_w, _MOST_K) if capacity_w > 0.0 else _MOST_K
-    larger_k = max(abs(span_k), abs(expected_k))
-    if larger_k < _INFORMATIVE_K:
-        return None
-    return abs(span_k - expected_k) <= _SLACK_K + (1.0 - 1.0 / _NEAR) * larger_k
-
-
-def _fits_model(
-    r: "RowReadings", lpm: float, heat_w: "float | None", exchanger: "Exchanger"
-) -> bool:
-    """Return whether supply, return, facility supply and both flows agree by R6."""
-    flow, return_c, fws_supply_c = r.flow_lpm, r.return_c, r.fws_supply_c
-    if heat_w is None or flow is None or return_c is None or fws_supply_c is None:
-        return False
-    rise_k = heat_w / exchanger.tcs_capacity(flow)
-    apart_k = rise_k - exchanger.effectiveness_of(lpm) * (return_c - fws_supply_c)
-    return abs(apart_k) < _MODEL_K + _MODEL_SHARE * abs(rise_k)

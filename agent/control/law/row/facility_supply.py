@@ -3,10 +3,13 @@
 
 Does not compare it with the row; `agent.control.law.plausibility` does, and accuses it.
 
-Facility water above the return takes no heat. If the row gives heat nevertheless, the reading is
-doubtful immediately, and suspect after `_PROOF_S`: water that has really become so warm ends the
-rise of the row within this time. A reading that has jumped explains an error better than a reading
-of the row, which cannot jump.
+Water that is warmer than the supply cannot have cooled it. A reading that jumps above the supply,
+or is above the return, is doubtful while the row gives heat, and suspect after `_PROOF_S`: water
+that has really become so warm ends the rise of the row within this time. A reading that has jumped
+explains an error better than a reading of the row, which cannot jump.
+
+Until the row has agreed with a jump for `_AGREE_S`, the lower temperature of before and after it
+counts where supply or return are suspect too: an estimate of the supply must not be too high.
 """
 
 from agent.control.law.row.checked_signal import RELATION, CheckedSignal
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from agent.control.law.row.readings import RowReadings
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
-_PROOF_S = 14.5
+_PROOF_S, _AGREE_S = 14.5, 9.5
 _ABOVE_K, _LEAST_RISE_K = 1.0, 2.0
 _JUMP_K, _JUMP_S = 2.0, 120.0
 _BAND_K, _FINE_BAND_K = 2.0, 6 / 10
@@ -32,7 +35,8 @@ class FacilitySupply:
     def __init__(self) -> None:
         self.signal = CheckedSignal(-20.0, 90.0, _BAND_K, _FINE_BAND_K)
         self.is_doubtful = False
-        self._jump_left_s = self._warm_s = 0.0
+        self._jump_left_s = self._warm_s = self._agree_s = 0.0
+        self._before_c: float | None = None
         self._last_reason = ""
 
     @property
@@ -45,23 +49,34 @@ class FacilitySupply:
         """Return whether an estimate of the row can move because of this reading alone."""
         return bool(self.signal.suspect) or self.is_doubtful or self._jump_left_s > 0.0
 
-    def read(self, r: "RowReadings", dt: float) -> None:
-        """Take the reading of a cycle, and replace it if it is suspect."""
-        signal, raw = self.signal, r.fws_supply_c
-        jump_k = 0.0 if signal.raw is None or raw is None else raw - signal.raw
+    def read(self, r: "RowReadings", is_row_valid: bool, dt: float) -> None:
+        """Take the reading of a cycle, and replace it if it cannot be used."""
+        signal, raw, last = self.signal, r.fws_supply_c, self.signal.raw
         self._jump_left_s -= dt
-        if not -_JUMP_K < jump_k < _JUMP_K:
-            self._jump_left_s = _JUMP_S
+        if raw is not None and last is not None and not -_JUMP_K < raw - last < _JUMP_K:
+            self._jump_left_s, self._agree_s = _JUMP_S, 0.0
+            if self._before_c is None:
+                self._before_c = last
         signal.read(raw, _ANY_RATE, _ANY_RATE, 0.0, dt)
         if signal.suspect:
             r.fws_supply_c = signal.value
+        elif raw is not None and self._before_c is not None and not is_row_valid:
+            r.fws_supply_c = min(raw, self._before_c)
 
-    def check_warm(self, rise_k: float, above_k: float, dt: float) -> None:
-        """Compare with the return: the water is `above_k` above it, and the row gives `rise_k`."""
-        self.is_doubtful = above_k > _ABOVE_K and rise_k > _LEAST_RISE_K
+    def compare(self, supply_c: float, return_c: float, fws_supply_c: float, dt: float) -> None:
+        """Compare a valid row with the reading."""
+        cold_c = supply_c if self.has_jumped else return_c
+        is_warm = fws_supply_c > cold_c + _ABOVE_K
+        self.is_doubtful = is_warm and return_c - supply_c > _LEAST_RISE_K
         self._warm_s = self._warm_s + dt if self.is_doubtful else 0.0
         if self._warm_s >= _PROOF_S:
             self.signal.mark_suspect(RELATION)
+
+    def note_agreement(self, is_agreeing: bool, dt: float) -> None:
+        """Note whether the row agrees with the reading."""
+        self._agree_s = self._agree_s + dt if is_agreeing else 0.0
+        if self._agree_s >= _AGREE_S:
+            self._before_c = None
 
     def settle(self, raw: "float | None", estimate: "float | None", dt: float) -> bool:
         """Set the value for the next cycle. Return whether a suspicion has begun or ended."""

@@ -25,7 +25,13 @@ def steady_row(fws_lpm=90.0, fws_supply_c=24.0, supply_c=32.0):
 def run(row, r, seconds):
     """Step the row with unchanged readings."""
     for _ in range(seconds):
-        row.step(r, 1.0)
+        step(row, r)
+
+
+def step(row, r):
+    """Step the row by one second."""
+    row.read_facility(r, 1.0)
+    row.step(r, 1.0)
 
 
 def suspects(row):

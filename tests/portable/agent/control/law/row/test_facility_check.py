@@ -3,7 +3,7 @@
 
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.row.facility_check import FacilityCheck
-from tests.portable.agent.control.law.row.row_rig import run, steady_row, suspects
+from tests.portable.agent.control.law.row.row_rig import run, steady_row, step, suspects
 from tests.portable.support.cooling_settings import EXCHANGER
 from tests.portable.support.check import near
 
@@ -28,7 +28,7 @@ class Facility:
             self.r.fws_flow_lpm = good[0] if lpm is None else lpm
             self.r.fws_supply_c = good[1] if supply_c is None else supply_c
             self.r.fws_return_c = good[2] if return_c is None else return_c
-            self.check.step(self.r, self.rise_k, position, self.exchanger, 1.0)
+            self.check.step(self.r, self.rise_k, 1.0, position, self.exchanger, 1.0)
 
     def accused(self):
         """Return whether the flow meter and the return are suspect."""
@@ -131,17 +131,17 @@ def test_water_above_the_return_that_takes_heat_is_false():
     true_c = r.fws_supply_c
     for _ in range(14):
         r.fws_supply_c = r.return_c + 20.0
-        row.step(r, 1.0)
+        step(row, r)
         assert row.fws_supply.is_doubtful
         assert row.fws_supply.signal.suspect == ""
     for _ in range(300):
         r.fws_supply_c = r.return_c + 20.0
-        row.step(r, 1.0)
+        step(row, r)
     assert (row.fws_supply.signal.suspect, suspects(row)) == ("relation", ("", "", "", ""))
     near(r.fws_supply_c, true_c, 0.5)  # its estimate
     for _ in range(110):
         r.fws_supply_c = true_c
-        row.step(r, 1.0)
+        step(row, r)
     assert row.fws_supply.signal.suspect == ""
 
 
@@ -151,5 +151,45 @@ def test_a_supply_of_the_facility_that_jumps_is_accused_before_the_return():
     true_c = r.fws_supply_c
     for _ in range(120):
         r.fws_supply_c = true_c - 8.0
-        row.step(r, 1.0)
+        step(row, r)
     assert (row.fws_supply.signal.suspect, suspects(row)) == ("relation", ("", "", "", ""))
+
+
+def test_while_the_supply_is_suspect_the_colder_of_two_facility_temperatures_counts():
+    row, r = steady_row()
+    run(row, r, 120)
+    true_c, supply_c = r.fws_supply_c, r.supply_c
+    r.supply_c = 99.0  # out of range
+    for _ in range(300):
+        r.fws_supply_c = true_c + 5.0
+        step(row, r)
+    near(row.supply.value, supply_c, 0.3)
+    r.supply_c = supply_c
+    for _ in range(300):
+        r.fws_supply_c = true_c - 5.0
+        step(row, r)
+    assert row.supply.value < supply_c - 1.0
+
+
+def test_a_facility_return_that_jumps_is_not_used_until_the_heat_agrees():
+    facility = Facility()
+    facility.step(60)
+    facility.rise_k = None
+    facility.step(300, return_c=90.0)
+    assert facility.r.fws_return_c is None
+    assert facility.accused() == (False, False)
+    facility.step(10)
+    assert facility.r.fws_return_c is None
+    facility.rise_k = facility.r.return_c - facility.r.supply_c
+    facility.step(1)
+    near(facility.r.fws_return_c, facility.good[2], 0.1)
+
+
+def test_a_meter_that_is_off_by_a_quarter_is_accused_by_the_learned_curve():
+    for factor in (0.77, 1.3):
+        facility = Facility()
+        facility.step(60)
+        facility.step(15, lpm=factor * facility.lpm)
+        assert facility.accused() == (True, False)
+        facility.step(60)
+        assert facility.accused() == (False, False)
