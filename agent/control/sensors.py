@@ -197,7 +197,9 @@ class ControlSensors:
         too_high_k = self._check_row(exchanger, dt)
         readings.supply_c = self.supply.update(now)
         low_c = readings.supply_c
-        if low_c is not None:
+        if low_c is None:
+            low_c = inputs.supply_c
+        else:
             low_c -= self.exchanger_trend.total_k + readings.low_flow_k + too_high_k
             if self.supply.suspect == RELATION:  # which can itself be false, by the facility water
                 low_c = min(low_c, inputs.supply_c or low_c)
@@ -211,10 +213,12 @@ class ControlSensors:
     def _check_row(self, exchanger: "Exchanger | None", dt: float) -> float:
         """Check row and facility side. Return by how much the supply may be too high, K."""
         inputs, readings, row = self.inputs, self._readings, self.plausibility
-        if row is not None:
+        if row is not None and exchanger is not None:
+            check = self.facility_check
+            if check.compare_all(inputs, row.heat_factor, exchanger, dt) and row.accept_all():
+                check.fws_return.end_suspicion()
             row.read_facility(inputs, dt)
-        if exchanger is not None:
-            self._check_facility(exchanger, dt)
+            self._check_facility(exchanger, row.heat_factor, dt)
         readings.fws_flow_lpm, readings.fws_supply_c = inputs.fws_flow_lpm, inputs.fws_supply_c
         if row is None:
             return 0.0
@@ -233,15 +237,14 @@ class ControlSensors:
                 trend.step(exchanger, inputs, inputs.flow_lpm, dt, row.is_steady)
         return row.too_high_k
 
-    def _check_facility(self, exchanger: "Exchanger", dt: float) -> None:
+    def _check_facility(self, exchanger: "Exchanger", heat_factor: float, dt: float) -> None:
         """Check the facility side by the row, as far as this is valid."""
         inputs, readings, check = self.inputs, self._readings, self.facility_check
         rise_k = None
         is_valid = not (self.supply.suspect or self.return_sensor.suspect)
         if is_valid and inputs.supply_c is not None and inputs.return_c is not None:
             rise_k = inputs.return_c - inputs.supply_c
-        factor = 1.0 if self.plausibility is None else self.plausibility.heat_factor
-        check.step(inputs, rise_k, factor, self._agent.valve.position(), exchanger, dt)
+        check.step(inputs, rise_k, heat_factor, self._agent.valve.position(), exchanger, dt)
         readings.is_fws_flow_doubtful = check.is_doubtful
 
     def _findings(self) -> "list[Condition]":

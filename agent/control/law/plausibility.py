@@ -151,6 +151,18 @@ class RowPlausibility:
         self._settle(r, flow, dt)
         self._settle_facility(r, dt)
 
+    def accept_all(self) -> bool:
+        """End the suspicion of all temperatures, if supply and return have no estimate and no
+        relation accused them. Return whether it has ended.
+        """
+        signals = self.supply, self.return_signal
+        for signal in signals:
+            if signal.value is not None or signal.suspect not in _UNPROVEN:
+                return False
+        for signal in (*signals, self.fws_supply.signal):
+            signal.end_suspicion()
+        return True
+
     # Over a restart; see `agent.control.watch.learned_store`.
 
     def learned(self) -> "tuple[list[float], list[int]]":
@@ -219,6 +231,8 @@ class RowPlausibility:
         if flow is not None and flow > 0.0:
             self._held = HeldRise(rise_k, flow, 0.0)
         q, e, fws_supply_c = self.heat_rise_k, self.effectiveness, r.fws_supply_c
+        if fws_supply_c is not None:
+            self.fws_supply.compare(supply, return_c, fws_supply_c, dt)
         if rise_k < -_SWAPPED_RISE_K and q is not None and q > _SWAPPED_RISE_K:
             self._gross_s += dt
             if self._gross_s >= _SWAPPED_PROOF_S:  # they are swapped, or both false
@@ -233,7 +247,6 @@ class RowPlausibility:
             self._gross_s = self._fine_s = 0.0
             self.may_learn_ua = False
             return
-        self.fws_supply.compare(supply, return_c, fws_supply_c, dt)
         by_heat, by_model = rise_k - q, rise_k - e * (return_c - fws_supply_c)
         is_agreeing = abs(by_heat) < _GROSS_K and abs(by_model) < _GROSS_K
         self.fws_supply.note_agreement(is_agreeing, dt)

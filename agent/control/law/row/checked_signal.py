@@ -136,13 +136,17 @@ class CheckedSignal:
             return
         self._agree_s += dt
         if self._agree_s >= (_AGREE_S if self._since_fault_s >= _REPEATED_S else _REPEATED_S):
-            self.suspect = ""
-            self._since_fault_s = 0.0
+            self.end_suspicion()
+
+    def end_suspicion(self) -> None:
+        """Make the signal valid again."""
+        self.suspect = ""
+        self._since_fault_s = 0.0
 
     def _adopt(self, dt: float) -> None:
         """End the suspicion if a young estimate differs by little for `_ADOPT_S`."""
         is_small = self._is_new_estimate and -_ADOPT_K < self._mean_gap < _ADOPT_K
         self._small_gap_s = self._small_gap_s + dt if is_small else 0.0
         if self._small_gap_s >= _ADOPT_S and self._since_fault_s >= _REPEATED_S:
-            self.suspect, self._was_adopted = "", True
-            self._since_fault_s = 0.0
+            self.end_suspicion()
+            self._was_adopted = True

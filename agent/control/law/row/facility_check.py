@@ -14,7 +14,8 @@ again after `_AGREE_S` of agreement.
 
 A real change of the flow is in R1 after some seconds. Until then, and while R1 contradicts it, the
 flow `is_doubtful`: nothing is learned from it, and it proves no reversed valve. A return that jumps
-is not used until R1 agrees with it.
+is not used until R1 agrees with it, or while R1 says nothing, until it is in the range of the other
+temperatures for `_DOUBT_S`.
 """
 
 TYPE_CHECKING = False
@@ -32,7 +33,7 @@ _MISFIT, _FLOW_OFF, _CURVE_OFF = 1 / 3, 10 / 100, 2 / 100
 """Of the heat, beyond `_SLACK_K`. A flow of the position that agrees within `_CURVE_OFF` accuses a
 meter that is off by `_FLOW_OFF`.
 """
-_JUMP_K = 5.0
+_JUMP_K, _RANGE_K = 5.0, 2.0
 _LEAST_PCT = 4.0
 _STILL_PCT = 1.0
 _MODEL_K, _MODEL_SHARE = 5 / 10, 12 / 100
@@ -46,7 +47,7 @@ class FacilityCheck:
         self.is_doubtful = self._is_return_doubtful = False
         self._last_lpm: float | None = None
         self._last_return_c: float | None = None
-        self._last_pct = self._apart_s = 0.0
+        self._last_pct = self._apart_s = self._possible_s = self._all_s = 0.0
 
     def step(
         self,
@@ -73,6 +74,21 @@ class FacilityCheck:
         if self.fws_return.is_suspect or self._is_return_doubtful:
             r.fws_return_c = None
 
+    def compare_all(
+        self, r: "RowReadings", heat_factor: float, exchanger: "Exchanger", dt: float
+    ) -> bool:
+        """Return whether R1 and R6 hold for all readings as they are, for `_AGREE_S`: readings that
+        accuse each other then prove each other. Call it before a reading is replaced.
+        """
+        agrees = False
+        if r.supply_c is not None and r.return_c is not None and r.fws_flow_lpm is not None:
+            balance = _HeatBalance(r, r.return_c - r.supply_c, heat_factor, exchanger)
+            misfit = balance.misfit(r.fws_flow_lpm)
+            agrees = misfit is not None and misfit < _FLOW_OFF and _is_possible(r)
+            agrees = agrees and balance.fits_model(r, r.fws_flow_lpm)
+        self._all_s = self._all_s + dt if agrees else 0.0
+        return self._all_s >= _AGREE_S
+
     def _note_jumps(
         self, r: "RowReadings", lpm: float, position: float, exchanger: "Exchanger"
     ) -> None:
@@ -86,7 +102,7 @@ class FacilityCheck:
         return_c, last_c = r.fws_return_c, self._last_return_c
         if return_c is not None:
             if last_c is not None and not -_JUMP_K < return_c - last_c < _JUMP_K:
-                self._is_return_doubtful = True
+                self._is_return_doubtful, self._possible_s = True, 0.0
             self._last_return_c = return_c
 
     def _compare(
@@ -100,15 +116,18 @@ class FacilityCheck:
         slack_lpm = _SLACK * balance.exchanger.fws_design_lpm
         fits_curve = curve_lpm is not None and _are_near(lpm, curve_lpm, slack_lpm)
         misfit, curve_misfit = balance.misfit(lpm), balance.misfit(curve_lpm)
-        by_heat = None if misfit is None else misfit <= _MISFIT
+        is_possible = _is_possible(r)
+        by_heat = None if misfit is None else misfit <= _MISFIT and is_possible
         is_flow_third = False
         if misfit is not None and curve_misfit is not None:
             is_far = misfit > _MISFIT and not fits_curve and curve_misfit <= _MISFIT
             is_flow_third = is_far or (misfit > _FLOW_OFF and curve_misfit < _CURVE_OFF)
-        self.flow.step(by_heat, is_flow_third, dt)
+        self.flow.step(bool(by_heat), is_flow_third, dt)
         is_apart = by_heat is False and fits_curve
-        self.fws_return.step(by_heat, is_apart and balance.fits_model(r, lpm), dt)
-        if by_heat:
+        may_be_true = by_heat or (by_heat is None and is_possible)
+        self.fws_return.step(bool(may_be_true), is_apart and balance.fits_model(r, lpm), dt)
+        self._possible_s = self._possible_s + dt if may_be_true else 0.0
+        if by_heat or self._possible_s >= _DOUBT_S:
             self._is_return_doubtful = False
         elif self.fws_return.is_suspect:
             by_heat = None
@@ -127,9 +146,13 @@ class _Accused:
         self._proof_s = proof_s
         self._counted_s = 0.0
 
-    def step(self, by_heat: "bool | None", is_third: bool, dt: float) -> None:
-        """Take over whether R1 agrees (None: unknown), and whether the others agree without it."""
-        is_counted = by_heat and not is_third if self.is_suspect else is_third
+    def end_suspicion(self) -> None:
+        """Make the sensor valid again."""
+        self.is_suspect, self._counted_s = False, 0.0
+
+    def step(self, may_be_true: bool, is_third: bool, dt: float) -> None:
+        """Take over whether it agrees, and whether all others agree without it."""
+        is_counted = may_be_true and not is_third if self.is_suspect else is_third
         self._counted_s = self._counted_s + dt if is_counted else 0.0
         if self._counted_s >= (_AGREE_S if self.is_suspect else self._proof_s):
             self.is_suspect, self._counted_s = not self.is_suspect, 0.0
@@ -177,6 +200,17 @@ class _HeatBalance:
             r.return_c - r.fws_supply_c
         )
         return abs(apart_k) < _MODEL_K + _MODEL_SHARE * abs(self._rise_k)
+
+
+def _is_possible(r: "RowReadings") -> bool:
+    """Return whether the facility return is in the range of the three other temperatures."""
+    fws_supply_c, fws_return_c = r.fws_supply_c, r.fws_return_c
+    supply_c, return_c = r.supply_c, r.return_c
+    if fws_supply_c is None or fws_return_c is None or supply_c is None or return_c is None:
+        return False
+    low_c = min(fws_supply_c, supply_c, return_c)
+    high_c = max(fws_supply_c, supply_c, return_c)
+    return low_c - _RANGE_K <= fws_return_c <= high_c + _RANGE_K
 
 
 def _are_near(first: float, second: float, slack: float) -> bool:
