@@ -241,7 +241,7 @@ class ControlSensors:
         """Check the facility side by the row, as far as this is valid."""
         inputs, readings, check = self.inputs, self._readings, self.facility_check
         rise_k = None
-        is_valid = not (self.supply.suspect or self.return_sensor.suspect)
+        is_valid = not (self.supply.suspect or self.return_sensor.suspect or self.flow.suspect)
         if is_valid and inputs.supply_c is not None and inputs.return_c is not None:
             rise_k = inputs.return_c - inputs.supply_c
         check.step(inputs, rise_k, heat_factor, self._agent.valve.position(), exchanger, dt)

@@ -155,11 +155,10 @@ class RowPlausibility:
         """End the suspicion of all temperatures, if supply and return have no estimate and no
         relation accused them. Return whether it has ended.
         """
-        signals = self.supply, self.return_signal
-        for signal in signals:
+        for signal in (self.supply, self.return_signal):
             if signal.value is not None or signal.suspect not in _UNPROVEN:
                 return False
-        for signal in (*signals, self.fws_supply.signal):
+        for signal in (self.supply, self.return_signal, self.fws_supply.signal):
             signal.end_suspicion()
         return True
 
