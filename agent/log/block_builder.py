@@ -114,12 +114,12 @@ class BlockBuilder:
         """Return whether `step` has work."""
         return self._writer is not None
 
-    def step(self) -> "tuple[bytes, int] | None":
+    def step(self, columns: int = _COLUMNS_PER_STEP) -> "tuple[bytes, int] | None":
         """Encode some columns. After the last: return the block and the time of its first row."""
         writer = self._writer
         if writer is None:
             return None
-        end = min(self._next_column + _COLUMNS_PER_STEP, len(self.schema.entries))
+        end = min(self._next_column + columns, len(self.schema.entries))
         for column in range(self._next_column, end):
             writer.add([_in_range(row[column]) for row in self._rows_in_coding])
         self._next_column = end

@@ -48,7 +48,7 @@ MAX_CHUNKS = 16  # chunks read from one port before the next port
 RESTART = -1  # return value of `run` if the agent requests a restart
 LEAVE_BOOT_LOOP = -2  # the same, and a person leaves the boot loop (`agent.runtime.boot_loop`)
 MAX_PORTS = 64  # an agent that opens more has an error
-SLICE = 4096  # bytes of a backlog offered to a port at a time
+GO, TICK_DUE, NO_MEMORY = 0, 1, 2  # results of `work_limit`
 
 
 class IoLoop:
@@ -81,6 +81,9 @@ class IoLoop:
         """A board takes 8 ms to open a port, and a tick must not wait for all of them."""
         self.has_time: Callable[[], bool] | None = None
         """Whether a port can open before the next tick; None: at any time."""
+        self.work_limit: Callable[[], int] | None = None
+        """Asked before each port and before the deadline: GO, TICK_DUE (no other port in this step)
+        or NO_MEMORY (nothing more). None: GO. A port takes 12 ms of a board."""
         self._last_agent_time = 0
         """Last time that was passed to the agent."""
         self._slots: list[PortSlot] = []
@@ -138,13 +141,19 @@ class IoLoop:
                 self._read_pulse(slot)
         for slot in self._slots:
             if slot.number in ready or self._needs_step(slot):
+                if self._limit() != GO:
+                    break
                 self._serve(slot)
+        limit = self._limit()
         now = self._clock()
-        if self._agent.deadline() <= now:
+        if limit != NO_MEMORY and self._agent.deadline() <= now:
             self._last_agent_time = now
             self._agent.wake(now)
             self._run_outbox()
         self._update_watches()
+
+    def _limit(self) -> int:
+        return GO if self.work_limit is None else self.work_limit()
 
     def deadline(self) -> int:
         """Return the time of the next `step` without a ready port. 0: immediately."""
@@ -270,10 +279,10 @@ class IoLoop:
         """Write waiting data. Return True if all data has left the port."""
         port = slot.port
         while port is not None and slot.backlog:
-            count = port.write(bytes(slot.backlog[:SLICE]))
+            count = port.write(bytes(memoryview(slot.backlog)[: port.max_write]))
             if not count:
                 return False
-            slot.backlog = slot.backlog[count:]
+            slot.backlog[:count] = b""
         return port is not None and port.is_drained()
 
     def _fail(self, slot: PortSlot, error: Exception) -> None:

@@ -22,7 +22,14 @@ from agent.runtime.board.board_watch import BoardWatch
 from agent.runtime.board.flash_gap import FlashGap
 from agent.runtime.boot_loop import BootLoop
 from agent.runtime.crash_limit import CrashLimit
-from agent.runtime.io_loop import LEAVE_BOOT_LOOP, RESTART, IoLoop
+from agent.runtime.io_loop import (
+    GO,
+    LEAVE_BOOT_LOOP,
+    NO_MEMORY,
+    RESTART,
+    TICK_DUE,
+    IoLoop,
+)
 from agent.runtime.monotonic import MonotonicCounter
 from drivers import errors
 from drivers.ports.address import parse_address
@@ -108,8 +115,8 @@ class MicroPoller:
     def __init__(self, ticks: "Any" = None) -> None:
         """Create the set of watched ports. `ticks`: see `GarbageGap`."""
         self._poll = select.poll()
-        free = gc.mem_free  # type: ignore[attr-defined]
-        self._garbage = garbage_gap.GarbageGap(gc.collect, free, ticks)
+        self._ticks = ticks
+        self._garbage = garbage_gap.GarbageGap(gc.collect, _free_bytes, ticks, _allocated())
         self._signals = open_signal_file((_SIGINT, _SIGTERM))
         self.signal = 0
         self._watched: list[tuple[int, object]] = []
@@ -136,6 +143,11 @@ class MicroPoller:
         """Return the ready ports; none if the deadline (µs) passed or `wake` was called."""
         now = self.clock()
         due = self._garbage.due(now, deadline)
+        if due == garbage_gap.HOLD:
+            hold = max(0, self._ticks.due - now)
+            time.sleep_us(hold)  # type: ignore[attr-defined]
+            self._garbage.waited(hold)
+            return []
         if due:
             ready = [] if due == garbage_gap.NOW else self._poll.poll(0)
             if ready:
@@ -163,6 +175,13 @@ class MicroPoller:
             self.signal = read_signal(self._signals) or self.signal
         return numbers
 
+    def work_limit(self) -> int:
+        """Return what may come before the next wait; see `IoLoop`. A board asks."""
+        now = self.clock()
+        if -_OVERDUE_US < self._ticks.due - now <= 0:
+            return TICK_DUE
+        return NO_MEMORY if self._garbage.due(now, now) else GO
+
     def close(self) -> None:
         """Close the descriptor of the signals."""
         if self._signals is not None:
@@ -171,6 +190,24 @@ class MicroPoller:
     def wake(self) -> None:
         """Make the next wait return immediately."""
         self._woken = True
+
+
+def _free_bytes() -> int:
+    """Return the bytes that can be allocated before an allocation collects."""
+    free: int = gc.mem_free()  # type: ignore[attr-defined]
+    limit: int = gc.threshold()  # type: ignore[attr-defined]
+    return min(free, limit) if limit > 0 else free
+
+
+def _allocated() -> "Callable[[], int] | None":
+    """Return the count of allocated bytes of RP2 boards (deploy/firmware/rp2/overlay)."""
+    try:
+        import _overlay  # type: ignore[import-not-found]  # noqa: PLC0415 - few have it
+
+        count: Callable[[], int] = _overlay.allocated
+    except (ImportError, AttributeError):
+        return None
+    return count
 
 
 def _open_datagrams(address: "Address", wake: "Wake") -> "Port":
@@ -211,7 +248,10 @@ def run(
     io_loop.opens_in_turn = True
     if ticks is not None:
         open_us = min(_OPEN_US, ticks.period // 2)
-        io_loop.has_time = lambda: not -_OVERDUE_US < ticks.due - monotonic() < open_us
+        io_loop.has_time = lambda: (
+            not (-_OVERDUE_US < ticks.due - monotonic() < open_us or poller.work_limit())
+        )
+        io_loop.work_limit = poller.work_limit
     gc.threshold(max(_THRESHOLD, gc.mem_free() * 7 // 8))  # type: ignore[attr-defined]
     if start is not None:
         from drivers.ports import address_text  # noqa: F401, PLC0415 - not in the first tick

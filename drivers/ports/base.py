@@ -13,6 +13,8 @@ interface:
                         leaves nothing behind. TLS keeps bytes back, so it is False there
     read() -> bytes     at most CHUNK bytes, never waits; b"" no data, None closed by the peer
     write(data) -> int  number of accepted bytes, never waits
+    max_write           bytes of waiting data that one `write` gets: a board has little memory for
+                        copies
     age_us              time between the arrival of the last byte of `read` and its return, if the
                         port knows it; else 0
     is_drained() -> bool   True if no accepted data are pending. Always true for a line or a
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
         wants_write: bool
         age_us: int
         read_empties_input: bool
+        max_write: int
 
         def continue_open(self) -> bool: ...  # noqa: D102 - described in the module's docstring
         def read(self) -> "bytes | None": ...  # noqa: D102
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     Opener = Callable[[Address, Wake], Port]
 
 CHUNK = 1024  # maximum bytes per `read`
+MAX_WRITE = 4096  # the same per `write` of waiting data, for most ports
 MAX_BACKLOG = 65536  # maximum bytes that wait to be written; above it the port fails
 CONNECT_TIMEOUT = 10_000_000  # us from "open" to "opened"
 
@@ -133,6 +137,7 @@ class StreamPort:
         self.wants_write = False
         self.age_us = 0
         self.read_empties_input = False
+        self.max_write = MAX_WRITE
 
     def continue_open(self) -> bool:
         """Return True: the port is open."""

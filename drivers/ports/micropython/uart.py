@@ -63,6 +63,7 @@ class UartPort(StreamPort):
         self._has_arrival_time = hasattr(uart, "arrived")
         description = uart_data(address.path)
         self._capacity: int = description.get("capacity", UNKNOWN_CAPACITY)
+        self.max_write = self._capacity
         self._queued = 0
         self._counted_at = 0
         self._direction = direction

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads of LittleFS under a journal: the flash, and above it the steps that are not done yet.
+// And the bytes of memory that were allocated, which MicroPython counts and does not tell.
 //
 //     _overlay.Reader(flash, steps)    a callable with the arguments of `flash.readblocks`
+//     _overlay.allocated()             bytes since the last garbage collection; takes no memory
 //
 // `steps` is the list of FlashJournal (deploy/firmware/supervisor/_journal.py), whose method
 // `readblocks` does the same in Python. To compact a folder, LittleFS reads up to 2,400 times. In
@@ -66,9 +68,15 @@ static mp_obj_t reader_call(mp_obj_t self_in, size_t n_args, size_t n_kw, const 
 static MP_DEFINE_CONST_OBJ_TYPE(reader_type, MP_QSTR_Reader, MP_TYPE_FLAG_NONE,
     make_new, reader_make_new, call, reader_call);
 
+static mp_obj_t allocated(void) {
+    return MP_OBJ_NEW_SMALL_INT(MP_STATE_MEM(gc_alloc_amount) * MICROPY_BYTES_PER_GC_BLOCK);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(allocated_obj, allocated);
+
 static const mp_rom_map_elem_t globals_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__overlay)},
     {MP_ROM_QSTR(MP_QSTR_Reader), MP_ROM_PTR(&reader_type)},
+    {MP_ROM_QSTR(MP_QSTR_allocated), MP_ROM_PTR(&allocated_obj)},
 };
 static MP_DEFINE_CONST_DICT(globals, globals_table);
 

@@ -2,10 +2,13 @@
 """The log of a small board: a call reads, writes and sends a few records, whatever the log has."""
 
 from agent.log import segment
+from agent.log.component import LogComponent
 from agent.log.record_store import SMALL_SLICE
 from protocols.telemetry import message
 from protocols.telemetry.message import ALARM, BULK, EVENT
+from protocols.time_units import MILLISECOND
 from tests.portable.agent.log.store_rig import payloads, settings
+from tests.portable.support.agent_rig import AgentRig, config
 from tests.portable.support.check import eq
 from tests.portable.support.flash import GroundModel, LogFlash, LogLcg, LogUnit
 
@@ -115,3 +118,21 @@ def test_a_failure_of_the_store_ends_a_scan():
     unit.pending = []
     unit.run_until_idle()
     eq(unit.record_store.ready, True)
+
+
+def test_a_small_board_encodes_one_column_a_slice_and_none_shortly_before_a_tick():
+    raw = config()
+    raw["log"] = {"port": "store:/log"}
+    rig = AgentRig(raw)
+    log = next(each for each in rig.agent.components if isinstance(each, LogComponent))
+    log.use_small_slices()
+    builder = log._builder
+    builder.add([0] * len(builder.schema.entries), rig.now)
+    builder.close_block()
+    log._schedule_slice(rig.now)
+    due = rig.agent.ticks.due = rig.now + 50 * MILLISECOND
+    log.wake(log.deadline())
+    eq((builder._next_column, log.deadline()), (0, due))
+    rig.agent.ticks.due += 100 * MILLISECOND
+    log.wake(due)
+    eq(builder._next_column, 1)

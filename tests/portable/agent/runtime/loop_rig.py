@@ -101,6 +101,7 @@ class FakePort:
         self.wants_write = False
         self.age_us = 0
         self.read_empties_input = False
+        self.max_write = 4096
         self.incoming = []
         self.written = b""
         self.room = 1 << 30

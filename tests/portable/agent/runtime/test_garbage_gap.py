@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a board collects garbage, in virtual time: a model of the memory of an RP2040."""
 
-from agent.runtime.board.garbage_gap import IF_IDLE, NOT, NOW, GarbageGap
+from agent.runtime.board.garbage_gap import HOLD, IF_IDLE, NOT, NOW, GarbageGap
 from protocols.time_units import MILLISECOND as MS
 from tests.portable.support.check import eq
 
@@ -18,7 +18,7 @@ class Memory:
     def __init__(self, free=FREE, bytes_per_ms=830):
         self.now, self.free, self._most = 0, free, free
         self._bytes_per_ms = bytes_per_ms
-        self.due = TICK  # as the schedule of ticks
+        self.due = self.period = TICK  # as the schedule of ticks
         self.collections = []
         self.late = 0
         self.gap = GarbageGap(self.collect, self.count_free, self)
@@ -105,6 +105,62 @@ def test_no_collection_without_work_or_room():
     eq(gap.due(begun + 110 * MS, begun + 220 * MS), NOT)  # the tick is near
 
 
+class CountingBoard(Memory):
+    """A board that counts the allocated bytes, with three ports that always have data."""
+
+    def __init__(self, free, bytes_per_ms):
+        Memory.__init__(self, free, bytes_per_ms)
+        self.forced = 0
+        self.gap = GarbageGap(self.collect, self.count_free, self, lambda: self._most - self.free)
+
+    def work(self, milliseconds):
+        for _ in range(milliseconds):
+            if self.free < self._bytes_per_ms:
+                self.forced += 1
+                self.collect()
+            self.free -= self._bytes_per_ms
+            self.now += MS
+
+    def step(self, port_ms):
+        """A step of the I/O loop: the poller, the ports, the tick."""
+        due = self.gap.due(self.now, self.now)
+        if due == NOW:
+            self.gap.collect(self.clock)
+        elif due == HOLD:
+            self.now = self.due
+        else:
+            for _ in range(3):
+                self.work(port_ms)
+                if self.now >= self.due or self.gap.due(self.now, self.now) != NOT:
+                    break
+        self.tick_if_due(20)
+
+
+def test_no_allocation_collects_on_a_board_whose_ports_always_have_data():
+    """A line to the broker opens while receiver and field bus send: 35 ms of work in a step."""
+    for free in (70_000, 56_000, 45_000):
+        for port_ms in (6, 9, 12):
+            for rate in (400, 700, 1_000):
+                board = CountingBoard(free, rate)
+                while board.now < 3_000 * MS:
+                    board.step(port_ms)
+                assert board.forced == 0, (free, port_ms, rate, board.forced)
+                assert board.late <= port_ms * MS, (free, port_ms, rate, board.late)
+
+
+def test_ports_wait_for_the_tick_if_the_memory_does_not_last_and_a_collection_is_too_long():
+    board = CountingBoard(60_000, 1)
+    gap = board.gap
+    gap.collect(board.clock)
+    board.due = board.now + 20 * MS
+    board.free = 35_000
+    eq(gap.due(board.now, board.due), HOLD)
+    board.free = 45_000
+    eq(gap.due(board.now, board.due), NOT)
+    board.free, board.now = 10_000, board.due
+    eq(gap.due(board.now, board.due), NOT)  # the tick is next
+
+
 def test_without_a_schedule_each_deadline_is_a_tick():
     board = Memory()
     gap = GarbageGap(board.collect, lambda: FREE)
@@ -117,6 +173,6 @@ def test_the_count_of_the_free_bytes_belongs_to_the_collection():
     board = Memory()
     board.gap.collect(board.clock)
     board.now += 120 * MS
-    for rest, expected in ((TOOK + WALK - MS, NOT), (2 * (TOOK + WALK), NOW)):
+    for rest, expected in ((TOOK + WALK - MS, HOLD), (2 * (TOOK + WALK), NOW)):
         board.due = board.now + rest
         eq(board.gap.due(board.now, board.due), expected)

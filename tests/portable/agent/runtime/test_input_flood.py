@@ -105,7 +105,7 @@ def test_unfinished_packet_closes_the_broker():
 class EndlessPort:
     """A port with unlimited data."""
 
-    pollable, wants_write, age_us, read_empties_input = 1, False, 0, False
+    pollable, wants_write, age_us, read_empties_input, max_write = 1, False, 0, False, 4096
 
     def continue_open(self):
         return True

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The I/O loop, stepped manually, with fake ports and a clock that the test sets."""
 
-from agent.runtime.io_loop import IoLoop
+from agent.runtime.io_loop import GO, NO_MEMORY, TICK_DUE, IoLoop
 from agent.runtime.port_slot import PortSlot
 from drivers.errors import AddressError, FullError, PortError
 from drivers.ports.base import CONNECT_TIMEOUT, MAX_BACKLOG
@@ -67,6 +67,44 @@ def test_a_port_opens_when_there_is_time_before_the_tick():
     has_time[0] = True
     w.io_loop.step([])
     eq(list(w.ports), [1])
+
+
+def slow_read(w, port):
+    read = port.read
+
+    def slow():
+        w.now += 12_000 if port.incoming else 0
+        return read()
+
+    return slow
+
+
+def test_a_due_tick_comes_before_the_next_port():
+    """Each port takes 12 ms of a board. No port is forgotten."""
+    w = FakePlatform()
+    w.open_ports(0, 1, 2)
+    w.io_loop.work_limit = lambda: TICK_DUE if w.due <= w.now else GO
+    for number in (1, 2, 3):
+        w.ports[number].incoming = [b"x"]
+        w.ports[number].read = slow_read(w, w.ports[number])
+    w.due = w.now + 5_000
+    w.io_loop.step([0, 1, 2])
+    eq(w.take_calls(), [(0, b"x"), "wake"])
+    w.io_loop.step([1, 2])
+    eq(w.take_calls(), [(1, b"x"), (2, b"x")])
+
+
+def test_without_memory_nothing_is_done_before_a_collection():
+    w = FakePlatform()
+    w.open_ports(0, 1)
+    limits = [GO, NO_MEMORY, NO_MEMORY, GO, GO]
+    w.io_loop.work_limit = lambda: limits.pop(0)
+    w.ports[1].incoming, w.ports[2].incoming = [b"x"], [b"y"]
+    w.due = w.now
+    w.io_loop.step([0, 1])
+    eq(w.take_calls(), [(0, b"x")])
+    w.io_loop.step([1])
+    eq(w.take_calls(), [(1, b"y"), "wake"])
 
 
 def test_flooded_port_does_not_block_others():
