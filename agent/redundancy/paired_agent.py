@@ -84,7 +84,10 @@ class PairedAgent:
 
     `takeovers` counts the times that this controller became active. `reason` tells why it took the
     line the last time: silence, or the reason of the planned swap (see `handover`); empty: never.
+    `guarded_port`: the runtime sends nothing late there.
     """
+
+    guarded_port = FIRST_BUS
 
     def __init__(self, settings: "PairSettings", build: "Callable[[], Agent]") -> None:
         node = self.node = settings.node
