@@ -240,7 +240,7 @@ class PairedAgent:
 
     def _forward(self, port: int, operation: str, data: bytes) -> None:
         if port == FIRST_BUS:
-            if operation == "write":
+            if operation == "write" and not self._watch.is_babbling:
                 self._watch.sent(data, self._now)
                 self._sent_at = self._now
                 self._out.append((port, operation, data))
@@ -319,6 +319,10 @@ class PairedAgent:
         """Return the command of a person, or the swap that is due; replicate the state."""
         ports = self.ports
         command = ports.take_command()
+        if self._watch.is_babbling:
+            self._watch.is_babbling = False
+            self._print("out: it sent without end")
+            return TAKE_OUT
         agent = self.agent
         if self.state.role != ACTIVE or agent is None:
             return command if command != SWAP else NO_COMMAND
