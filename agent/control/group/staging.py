@@ -80,9 +80,12 @@ class Staging:
         self._received = list(reports)
 
     def _replace_lost(self, reports: "Reports", order: "list[int]", now_s: int) -> None:
-        """Drop units that are lost or failed, and add others for them immediately."""
+        """Drop units that are lost or failed, and add others for them immediately.
+
+        If no unit is healthy, none is dropped: each does what it can.
+        """
         usable = [unit for unit in self.selected if unit in order]
-        if len(usable) == len(self.selected):
+        if len(self.selected) == len(usable) >= min(2, len(order)) or not order:
             return
         for unit in self.selected:
             if unit not in usable:
