@@ -32,7 +32,16 @@ from agent.control.group.report import (
     parse_report,
 )
 from agent.control.group.staging import Staging
-from agent.core.actuator import AT_MOST, EXACT, GROUP, PUMPS, VALVE, ClaimSpec, SetpointRequest
+from agent.core.actuator import (
+    AT_MOST,
+    EXACT,
+    GROUP,
+    MANUAL,
+    PUMPS,
+    VALVE,
+    ClaimSpec,
+    SetpointRequest,
+)
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
@@ -152,7 +161,9 @@ class GroupComponent(Component):
         flags = RUNNING if self.runs else 0
         lost = [alarm for alarm in agent.alarms.active if alarm.code.startswith("device_lost")]
         has_pump = any(pump.available() for pump in agent.pumps)
-        if not lost and has_pump and agent.supply_sensor.value(now) is not None:
+        winners = [agent.arbiters[actuator].winner() for actuator in (VALVE, PUMPS)]
+        is_held = any(winner is not None and winner.rank >= MANUAL for winner in winners)
+        if not (lost or is_held) and has_pump and agent.supply_sensor.value(now) is not None:
             flags |= HEALTHY
         if self._slot(now) is not None:
             flags |= UTC_KNOWN

@@ -140,8 +140,10 @@ def test_an_unknown_heat_is_not_zero_in_any_rule() -> None:
     for unit in known:
         assert rules.can_remove(known, [1, 2, 3, 4], unit)
         assert not rules.can_remove(reports, [1, 2, 3, 4], unit)
-    assert rules.needed(known, [1, 2, 3, 4]) == [1, 2]
-    assert rules.needed(reports, [1, 2, 3, 4]) == [1, 2, 3]
+    assert rules.can_carry(known, [1, 2])
+    assert not rules.can_carry(known, [1])
+    assert not rules.can_carry(reports, [1, 2])
+    assert rules.can_carry(reports, [1, 2, 3])
     assert not rules.is_overloaded(known, [1, 2])
     assert rules.is_overloaded(reports, [1, 2])
 
@@ -245,6 +247,22 @@ def test_a_lost_unit_is_replaced_in_the_next_second() -> None:
     group.healthy.discard(lost)
     group.step(2)
     assert len(group.running & group.healthy) == 2
+
+
+@pytest.mark.parametrize(("count", "load_w", "runs"), [(2, 150_000, True), (4, 60_000, False)])
+def test_a_failed_unit_goes_on_while_the_others_cannot_carry_the_load(
+    count: int, load_w: int, runs: bool
+) -> None:
+    """It can have lost a sensor only, and alone it would go on too."""
+    group = RuleGroup(count, load_w)
+    group.step(20)
+    group.sick = {count}
+    group.step(5)
+    assert (count in group.running) == runs
+    history = list(group.history)
+    group.step(2000)
+    assert group.history == history
+    assert {1, 2} <= group.running
 
 
 @pytest.mark.parametrize("apart_s", [0, 1, 40])

@@ -3,7 +3,7 @@
 
 import pytest
 
-from agent.core.actuator import SetpointRequest
+from agent.core.actuator import EXACT, INTERLOCK, MANUAL, SetpointRequest
 from hil.campaign.group.group_cases import KINDS, GroupCase, run_case
 from hil.run.several.group_run import GroupRun
 
@@ -40,6 +40,32 @@ def test_a_stage_stops_and_a_loss_starts_it_again() -> None:
     assert any("1 alarm cleared group_link:cdu02" in line for line in run.console)
     selections = {tuple(run.group(number).staging.selected) for number in (1, 2, 3)}
     assert len(selections) == 1
+
+
+@pytest.mark.parametrize("cause", ["off", "leak"])
+def test_a_unit_that_a_person_or_an_interlock_stopped_is_replaced(cause: str) -> None:
+    run = GroupRun(3, 55.0)
+    run.start()
+    run.run(20)
+    for number in (1, 2, 3):
+        run.group(number).staging._under_s = 890
+    run.run(40)
+    assert run.running() == [1, 2]
+    arbiter = run.agents[1].arbiters["pumps"]
+    rank = MANUAL if cause == "off" else INTERLOCK
+    begin_cycle = arbiter.begin_cycle
+
+    def claim_stop() -> None:
+        begin_cycle()
+        arbiter.claim(rank, "test", EXACT, 0.0, cause)
+
+    arbiter.begin_cycle = claim_stop  # type: ignore[method-assign]
+    run.run(44)
+    assert [run.group(number).runs for number in (1, 2, 3)] == [True, False, True]
+    arbiter.begin_cycle = begin_cycle  # type: ignore[method-assign]
+    run.run(90)
+    assert run.running() == [1, 3]
+    assert run.worst_excess_k() < 3.0
 
 
 def test_a_recorded_report_and_another_key_are_not_taken() -> None:
