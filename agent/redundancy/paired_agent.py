@@ -18,6 +18,7 @@ from agent.redundancy.asked_devices import AskedDevices
 from agent.redundancy.beacon import PEER
 from agent.redundancy.beacon_exchange import TIMEOUT_US, BeaconExchange
 from agent.redundancy.handover import (
+    RestartRule,
     SwapRule,
     hold_commands,
     read_state,
@@ -45,7 +46,6 @@ from agent.redundancy.pair_table import (
     word_of,
 )
 from agent.redundancy.peer_ports import PeerPorts
-from agent.redundancy.restart_rule import RestartRule
 from protocols.modbus.pdu import read_holding
 from protocols.modbus.rtu import build_frame
 from protocols.time_units import MILLISECOND, NEVER, SECOND

@@ -13,14 +13,13 @@ receives no other unit.
 With `header`, the units pump into one header. Only the lead integrates its pressure. The others
 take its speed. A new lead first takes the speed of the fastest one, so that the pressure does not
 fall with its start. Until then it reports no speed, and the next unit of the ring integrates. Units
-that start, stop or get another lead change their speed slowly (`approach`, `follower`). If not all
+that start, stop or get another lead change their speed slowly (`approach`). If not all
 units report to each other, each unit lowers its own set-point with its speed (droop), because
 several integrators on one pressure drift apart.
 """
 
 from agent.control.group import rules
-from agent.control.group.approach import HeaderApproach, HeaderLeave, HeaderView
-from agent.control.group.follower import LeadFollower
+from agent.control.group.approach import HeaderApproach, HeaderLeave, HeaderView, LeadFollower
 from agent.control.group.report import (
     HEALTHY,
     LOAD_KNOWN,

@@ -66,9 +66,7 @@ class RuleGroup:
                 rules.mask_of(staging.selected),
                 rules.mask_of(self.received_by(unit)),
                 CAPACITY_W,
-                self.load_w // len(carrying)
-                if unit in carrying and unit not in unmeasured
-                else 0,
+                self.load_w // len(carrying) if unit in carrying and unit not in unmeasured else 0,
                 60_000,
                 1,
                 max(0, self.now_s // self.period_s + self.apart.get(unit, 0)),
