@@ -149,6 +149,31 @@ def test_one_wrong_clock_leaves_one_integrator_at_a_header(monkeypatch: pytest.M
     run.run(60)
     decisions = [agent.arbiters["pumps"].decision for agent in run.agents]
     assert [decision.owner for decision in decisions if decision] == ["loop", "group", "group"]
+    run.run(85)
+    raised = [line.split(" ")[1:] for line in run.console if "raised group_rules" in line]
+    assert sorted(words[0] for words in raised) == ["1", "3"]
+    assert {words[3] for words in raised} == {"group_rules:cdu02:"}
+
+
+def test_a_lead_without_the_pressure_lets_another_unit_control_it() -> None:
+    """Its pumps would go to their safe speed, and all others would follow."""
+    run = GroupRun(3, 100.0, shared="header")
+    run.start()
+    run.run(60)
+    run.testbeds[0].rpu.break_sensor("supply_kpa")
+    run.run(75)
+    for second in range(76, 121):
+        run.run(second)
+        decisions = [agent.arbiters["pumps"].decision for agent in run.agents]
+        assert [decision.owner for decision in decisions if decision] == ["group", "loop", "group"]
+        pressure_kpa = run.agents[1].dp_sensor.value(run.world.now)
+        assert pressure_kpa is not None
+        assert 76 <= pressure_kpa <= 88
+    run.testbeds[0].rpu.clear_fault("supply_kpa")
+    run.run(150)
+    decision = run.agents[0].arbiters["pumps"].decision
+    assert decision is not None
+    assert decision.owner == "loop"
 
 
 class NoReading:
