@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What passes from one controller of a pair to the other, and when a planned swap is due.
+"""What passes from one controller of a pair to the other; when a swap or a restart is due.
 
 Does not send; see `paired_agent`. The state is that of `agent.retain`: set-points of operators,
 latched causes, manual mode with its end, suspect sensors. Positions come from the devices. The last
@@ -11,6 +11,8 @@ have their limits too.
 
 A swap is due by time (a proof test of the standby), or when this controller is not fit and the
 other one is. At most `MAX_SWAPS` in an hour, so that two half-failed controllers do not alternate.
+An active controller gives up the role before it starts its process again, if the other controller
+is there: a planned swap is shorter than the silence of a start.
 """
 
 from agent.redundancy.pair_table import NO_COMMAND, SWAP
@@ -33,6 +35,7 @@ _NEAR_PCT = 0.5
 _MAX_DIGITS = 9
 _HOUR_US = 3600 * SECOND
 _UNFIT_US = 10 * SECOND
+_RESTART_US = 10 * SECOND
 
 
 def _retained(agent: "Agent") -> "Any":
@@ -193,3 +196,31 @@ class SwapRule:
     def count_swap(self, now: int) -> None:
         """A swap begins."""
         self._swaps.append(now)
+
+
+class RestartRule:
+    """The request. `is_asked`: a restart waits for the swap."""
+
+    def __init__(self) -> None:
+        self._request = b""
+        self._until = 0
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a restart waits for the swap."""
+        return bool(self._request)
+
+    def take(self, request: bytes, has_peer: bool, now: int) -> bool:
+        """Take a request of the agent; False: it is not to wait."""
+        if not has_peer:
+            return False
+        if not self._request:
+            self._request, self._until = request, now + _RESTART_US
+        return True
+
+    def due(self, has_role: bool, now: int) -> bytes:
+        """Return the request when the role is given up, or when that took too long."""
+        if has_role and now < self._until:
+            return b""
+        request, self._request = self._request, b""
+        return request

@@ -6,6 +6,8 @@ protocol package, which also gets the frames that the controller itself sends. S
 only for the request before it on the line. A frame that is equal to the last own request is the
 echo of the adapter, if it comes once, soon, and before a reply. The other controller can send the
 same request later.
+
+A controller that sends for more than 60 % of the time has an error in its code.
 """
 
 from agent.redundancy.pair_table import LineEvents
@@ -28,6 +30,8 @@ _LATE_US = SECOND
 """Time in which a late reply to an own request can come."""
 _ECHO_US = 50 * MILLISECOND
 """Longest delay of the echo of an adapter."""
+_DUTY_US, _MOST_SENT_US = 2 * SECOND, 1_200_000
+"""Time in which the own frames are counted, and their longest duration in it."""
 _LEAST_FRAME = 4
 """Fewer bytes are noise, and not the rest of a request that another master has sent."""
 
@@ -36,7 +40,8 @@ class LineWatch:
     """The listener of one line. `char_us` is the time of a character in microseconds.
 
     `unit` and `peer_unit` are the addresses of both controllers. `beacons` holds the frames to
-    `unit`, `beacon_replies` the replies of `peer_unit`; the owner takes them.
+    `unit`, `beacon_replies` the replies of `peer_unit`; the owner takes them. `is_babbling`: too
+    many own frames; the owner sends no more, and resets it.
     """
 
     def __init__(self, char_us: int, unit: int, peer_unit: int) -> None:
@@ -46,6 +51,8 @@ class LineWatch:
         self.beacon_replies: list[bytes] = []
         self._char_us = char_us
         self._sniffer = Sniffer(char_us)
+        self.is_babbling = False
+        self._duty_since = self._sent_us = 0
         self._own: SniffedFrame | None = None
         self._echo_until = 0
         self._recent: list[tuple[int, int, int]] = []  # unit, function, time of own requests
@@ -60,7 +67,12 @@ class LineWatch:
     def sent(self, frame: bytes, now: int) -> None:
         """Take a frame that the controller begins to send at `now`."""
         self._own = None
-        for event in self._sniffer.feed(frame, now + len(frame) * self._char_us):
+        frame_us = len(frame) * self._char_us
+        if now - self._duty_since >= _DUTY_US:
+            self._duty_since, self._sent_us = now, 0
+        self._sent_us += frame_us
+        self.is_babbling = self.is_babbling or self._sent_us > _MOST_SENT_US
+        for event in self._sniffer.feed(frame, now + frame_us):
             if event.kind == REQUEST:
                 self._own = event
                 self._echo_until = event.end + _ECHO_US

@@ -18,6 +18,7 @@ from agent.redundancy.asked_devices import AskedDevices
 from agent.redundancy.beacon import PEER
 from agent.redundancy.beacon_exchange import TIMEOUT_US, BeaconExchange
 from agent.redundancy.handover import (
+    RestartRule,
     SwapRule,
     hold_commands,
     read_state,
@@ -45,7 +46,6 @@ from agent.redundancy.pair_table import (
     word_of,
 )
 from agent.redundancy.peer_ports import PeerPorts
-from agent.redundancy.restart_rule import RestartRule
 from protocols.modbus.pdu import read_holding
 from protocols.modbus.rtu import build_frame
 from protocols.time_units import MILLISECOND, NEVER, SECOND
@@ -84,7 +84,10 @@ class PairedAgent:
 
     `takeovers` counts the times that this controller became active. `reason` tells why it took the
     line the last time: silence, or the reason of the planned swap (see `handover`); empty: never.
+    `guarded_port`: the runtime sends nothing late there.
     """
+
+    guarded_port = FIRST_BUS
 
     def __init__(self, settings: "PairSettings", build: "Callable[[], Agent]") -> None:
         node = self.node = settings.node
@@ -237,7 +240,7 @@ class PairedAgent:
 
     def _forward(self, port: int, operation: str, data: bytes) -> None:
         if port == FIRST_BUS:
-            if operation == "write":
+            if operation == "write" and not self._watch.is_babbling:
                 self._watch.sent(data, self._now)
                 self._sent_at = self._now
                 self._out.append((port, operation, data))
@@ -316,6 +319,10 @@ class PairedAgent:
         """Return the command of a person, or the swap that is due; replicate the state."""
         ports = self.ports
         command = ports.take_command()
+        if self._watch.is_babbling:
+            self._watch.is_babbling = False
+            self._print("out: it sent without end")
+            return TAKE_OUT
         agent = self.agent
         if self.state.role != ACTIVE or agent is None:
             return command if command != SWAP else NO_COMMAND

@@ -19,6 +19,8 @@ The agent can rely on these rules:
   nothing;
 - data that a port does not accept waits, up to MAX_BACKLOG bytes; beyond that the port fails. When
   all waiting data is written, "drained" follows. A store sends "drained" when the data is durable;
+- data for the `guarded_port` of an agent is dropped if it is not written within LATE_WRITE: the
+  other controller of a pair can have the line then;
 - "append", "delete", "get" and "list" are requests to stores (see
   drivers/ports/store_request.py). They are executed in order. One "receive" answers each "get" and
   "list", before "drained". A store without space sends "full" before "failed";
@@ -30,7 +32,7 @@ The agent can rely on these rules:
 
 from agent.runtime.port_slot import PortSlot, read_text
 from drivers.errors import AddressError, FullError, PortError
-from drivers.ports.base import CHUNK, CONNECT_TIMEOUT, MAX_BACKLOG, make_error
+from drivers.ports.base import CHUNK, CONNECT_TIMEOUT, LATE_WRITE, MAX_BACKLOG, make_error
 from drivers.ports.store_request import OPERATIONS
 from protocols.time_units import NEVER
 
@@ -93,6 +95,9 @@ class IoLoop:
             "close": self._close,
             "set": self._set,
         }
+        self._guarded_port: int = getattr(agent, "guarded_port", -1)
+        if self._guarded_port >= 0:
+            self._ops["write"] = self._write_in_time
 
     def run(self, until: "Callable[[], bool]") -> bool:
         """Step until `until()`; then execute the last outbox and close all ports.
@@ -279,6 +284,9 @@ class IoLoop:
         """Write waiting data. Return True if all data has left the port."""
         port = slot.port
         while port is not None and slot.backlog:
+            if slot.not_after != NEVER and self._clock() > slot.not_after:
+                slot.backlog = bytearray()
+                break
             count = port.write(bytes(memoryview(slot.backlog)[: port.max_write]))
             if not count:
                 return False
@@ -405,6 +413,14 @@ class IoLoop:
             slot.drain_event_due = True
         if taken < len(data):
             self._queue(slot, data[taken:])
+
+    def _write_in_time(self, slot: PortSlot, data: bytes) -> None:
+        """Write if it is not late."""
+        if slot.number == self._guarded_port:
+            slot.not_after = self._last_agent_time + LATE_WRITE
+            if self._clock() > slot.not_after:
+                return
+        self._write(slot, data)
 
     def _request_store(self, slot: PortSlot, op: str, data: bytes) -> None:
         """Send a request to a store. Its answer is read in a later step."""

@@ -74,7 +74,8 @@ class PortLog:
 class PortSlot:
     """A port number: its port, its waiting data, and events for the agent.
 
-    `requested`: the address that the next free step opens.
+    `requested`: the address that the next free step opens. `not_after`: then the waiting data is
+    dropped.
     """
 
     def __init__(self, number: int, out: "Callable[[str], None]") -> None:
@@ -89,6 +90,7 @@ class PortSlot:
         self._parsed: Address | None = None
         self.open_deadline = NEVER
         self.backlog = bytearray()
+        self.not_after = NEVER
         self.drain_event_due = False
         self.read_again = False
         self.is_pps = False

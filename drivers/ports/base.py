@@ -63,6 +63,7 @@ CHUNK = 1024  # maximum bytes per `read`
 MAX_WRITE = 4096  # the same per `write` of waiting data, for most ports
 MAX_BACKLOG = 65536  # maximum bytes that wait to be written; above it the port fails
 CONNECT_TIMEOUT = 10_000_000  # us from "open" to "opened"
+LATE_WRITE = 200_000  # us from the decision to send a request to its latest begin on a shared line
 
 # The numbers of Linux; MicroPython's errno module lacks half of the names.
 ENOENT, EIO, ENXIO, EAGAIN, EACCES, EBUSY, ENODEV = 2, 5, 6, 11, 13, 16, 19

@@ -3,8 +3,10 @@
 
 Does not decide and does not open a port; its owner does. Each side sends a message in each period.
 A message is taken only if it echoes the own nonce, and if its sequence rises. The nonce is new at
-each start, and when nothing came for `_RENEW_US`. So no recorded message is taken. A state is sent
-in parts, one in each message, until the other side has all.
+each start, and when nothing came for `_RENEW_US`. So no recorded message is taken. On a link that
+is down, any other message can be the first one of the peer, or a recorded one. So the messages echo
+in turn its nonce and that of the highest session. A state is sent in parts, one in each message,
+until the other side has all.
 """
 
 from protocols.signing.hmac_sha256 import hmac
@@ -52,9 +54,10 @@ class PeerLink:
         self.max_state = _MAX_STATE
         self.other: PeerLink | None = None
         self._boots = -1
-        self._nonce = self._echo = self._peer_nonce = _NONE
+        self._nonce = self._peer_nonce = _NONE
+        self._echoes = [_NONE, _NONE]  # of the highest session, and the last one
         self._session = 0
-        self._peer_session = self._peer_sequence = -1
+        self._peer_session = self._peer_sequence = self._echo_session = -1
         self._renewed_at = 0
         self._sequence = 0
         self._due = 0
@@ -122,7 +125,8 @@ class PeerLink:
             data = self._state[part * MAX_PART : (part + 1) * MAX_PART]
         fields = (self._node, word, FIT if is_fit else 0, self._session, self._nonce)
         numbers = (self._sequence, epoch, self._state_number, self._replica_number, part, parts)
-        return build_line(self._key, LinkMessage(*fields, self._echo, *numbers, data))
+        echo = self._echoes[self._sequence & 1]
+        return build_line(self._key, LinkMessage(*fields, echo, *numbers, data))
 
     # Receiving.
 
@@ -151,15 +155,21 @@ class PeerLink:
             self.rejected += 1
             return
         if message.echo != self._nonce:
-            # It does not know this nonce yet: take its nonce for the echo, and nothing else.
-            self._echo = message.nonce
+            # It does not know this nonce yet, or is recorded.
+            if not self.is_up(now):
+                self._echoes[1] = message.nonce
+                if message.session >= self._echo_session:
+                    self._echo_session = message.session
+                    self._echoes[0] = message.nonce
             return
         is_new = message.nonce != self._peer_nonce
         is_old = is_new and message.session <= self._peer_session
         if is_old or (not is_new and message.sequence <= self._peer_sequence):
             self.rejected += 1
             return
-        self._echo = self._peer_nonce = message.nonce
+        self._peer_nonce = message.nonce
+        self._echo_session = message.session
+        self._echoes = [message.nonce, message.nonce]
         self._accept(message, now)
 
     def _accept(self, message: LinkMessage, now: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import pty
+import queue
 import struct
 import subprocess
 import termios
@@ -108,6 +109,46 @@ def test_line_is_set_around_each_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     for (_, on), (_, off), end in zip(line.changes[::2], line.changes[1::2], drained, strict=True):
         assert end - on >= 0.002
         assert off - end >= 0.003
+
+
+class StalledLine(RecordedLine):
+    """A line that takes `stall_s` of the clock of the driver to be set."""
+
+    def __init__(self) -> None:
+        super().__init__("", 0)
+        self.now_s = self.stall_s = 0.0
+        self.sent: queue.Queue[None] = queue.Queue()
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, _seconds: float) -> None:
+        pass
+
+    def set(self, value: bool) -> None:
+        self.now_s += value * self.stall_s
+        if not value:
+            self.sent.put(None)
+
+
+def test_a_frame_that_is_late_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process can stand still after the frame was handed over."""
+    line = StalledLine()
+    monkeypatch.setattr(rs485_gpio, "time", line)
+    monkeypatch.setattr(termios, "tcdrain", lambda _: None)
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    control = rs485_gpio.DirectionControl(slave, line, (0, 0))
+    try:
+        for stall_s in (0.21, 0.19, 8.0, 0.0):
+            line.stall_s = stall_s
+            control.write(b"after %g" % stall_s)
+            line.sent.get(timeout=10)
+        assert os.read(master, 64) == b"after 0.19after 0"
+    finally:
+        control.close()
+        os.close(slave)
+        os.close(master)
 
 
 def test_a_line_that_is_refused_is_one_message() -> None:

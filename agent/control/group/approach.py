@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bounds of the speed of a unit that starts into a header, or leaves it, while others feed it.
+"""Speed of a unit at a header: its bounds at a start and a stop, and how it follows the lead.
 
 Does not command anything; see `agent.control.group.component`. Below some speed its pumps push
 nothing, because the pressure of the header keeps its valves shut. Above it each percent adds flow.
 So a unit goes through the first part of the speed of the others immediately, and through the rest
 slowly: the others have the time to change theirs. A drive that keeps its last command reaches it
 within seconds, and the pressure rose by 34 %. A unit that stopped immediately let it fall by 36 %.
+
+What the lead changes, a follower changes too, in the same second. A difference that it already has
+when it begins to follow closes slowly: all followers close theirs together, and the loop of the
+lead must have the time to answer.
 """
 
 from collections import namedtuple
@@ -34,6 +38,7 @@ _BEHIND_PCT = 2.0
 _GONE_S = 4.0
 """After this time without a push the others have changed their speed: a new approach begins."""
 _FULL_PCT = 100.0
+_CLOSE_PCT_S = 0.25
 
 
 class HeaderApproach:
@@ -105,3 +110,27 @@ class HeaderLeave:
         if not view.pushes or not self._pct > _NEAR * view.others_pct > 0:
             self._is_over = True
         return None if self._is_over else self._pct
+
+
+class LeadFollower:
+    """Follows one lead after another, with no step when the lead changes."""
+
+    def __init__(self) -> None:
+        self._lead: int | None = None
+        self._lead_pct = 0.0
+
+    def stop(self) -> None:
+        """Forget the lead: this unit follows none now."""
+        self._lead = None
+
+    def speed(self, lead: int, lead_pct: float, own_pct: float, dt: float) -> float:
+        """Return the speed for now, percent.
+
+        `lead`: number of the unit, with its speed. `own_pct`: the last speed of this unit. `dt`:
+        time since the last call, s.
+        """
+        moved = lead_pct - self._lead_pct if lead == self._lead else 0.0
+        self._lead, self._lead_pct = lead, lead_pct
+        pct = own_pct + moved
+        step = _CLOSE_PCT_S * dt
+        return pct + max(-step, min(step, lead_pct - pct))

@@ -12,15 +12,14 @@ receives no other unit.
 
 With `header`, the units pump into one header. Only the lead integrates its pressure. The others
 take its speed. A new lead first takes the speed of the fastest one, so that the pressure does not
-fall with its start. Until then it reports no speed, and the next unit of the ring integrates. Units
-that start, stop or get another lead change their speed slowly (`approach`, `follower`). If not all
-units report to each other, each unit lowers its own set-point with its speed (droop), because
-several integrators on one pressure drift apart.
+fall with its start. Until then, and without a value of the pressure, it reports no speed, and the
+next unit of the ring integrates. Units that start, stop or get another lead change their speed
+slowly (`approach`). If not all units report to each other, each unit lowers its own set-point with
+its speed (droop), because several integrators on one pressure drift apart.
 """
 
 from agent.control.group import rules
-from agent.control.group.approach import HeaderApproach, HeaderLeave, HeaderView
-from agent.control.group.follower import LeadFollower
+from agent.control.group.approach import HeaderApproach, HeaderLeave, HeaderView, LeadFollower
 from agent.control.group.report import (
     HEALTHY,
     LOAD_KNOWN,
@@ -32,7 +31,16 @@ from agent.control.group.report import (
     parse_report,
 )
 from agent.control.group.staging import Staging
-from agent.core.actuator import AT_MOST, EXACT, GROUP, PUMPS, VALVE, ClaimSpec, SetpointRequest
+from agent.core.actuator import (
+    AT_MOST,
+    EXACT,
+    GROUP,
+    MANUAL,
+    PUMPS,
+    VALVE,
+    ClaimSpec,
+    SetpointRequest,
+)
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
@@ -49,11 +57,13 @@ if TYPE_CHECKING:
     from agent.core.component.base import Actions
 
 GROUP_LINK = AlarmRecord("group_link", NORMAL, "unit of the group not received:", "port", False)
-GROUP_RULES = AlarmRecord("group_rules", NORMAL, "other rules than this unit:", "port", False)
+GROUP_RULES = AlarmRecord("group_rules", NORMAL, "other rules or time:", "port", False)
 _LOST_US = 3500 * MILLISECOND
 _START_GRACE_US = 10 * SECOND
 """Time after the start in which no unit is missed yet."""
 _UTC_BOUND_US = SECOND
+_APART_S = 60
+"""Time in which a unit may report another period of rotation than the group."""
 _WATER_J_L_K = 4000
 """Heat capacity of a litre of coolant, J/K: water with 25 % glycol at 30 °C, within 5 %."""
 _DROOP_KPA_PCT, _BASE_PCT = 0.6, 60.0
@@ -71,6 +81,15 @@ class GroupUnit:
     def __init__(self, name: str, number: int, port: int, link: PeerLink) -> None:
         self.name, self.number, self.port, self.link = name, number, port, link
         self.report: GroupReport | None = None
+        self.apart_s = 0
+
+    def compare(self, rules_hash: int, slot: int) -> None:
+        """Count the seconds in which it has other rules, or its clock is in another period."""
+        report = self.report
+        if report is None or (report.rules == rules_hash and report.slot in (0, slot)):
+            self.apart_s = 0
+        else:
+            self.apart_s += _APART_S if report.rules != rules_hash else 1
 
     def is_received(self, now: int) -> bool:
         """Return whether its reports come."""
@@ -152,14 +171,17 @@ class GroupComponent(Component):
         flags = RUNNING if self.runs else 0
         lost = [alarm for alarm in agent.alarms.active if alarm.code.startswith("device_lost")]
         has_pump = any(pump.available() for pump in agent.pumps)
-        if not lost and has_pump and agent.supply_sensor.value(now) is not None:
+        winners = [agent.arbiters[actuator].winner() for actuator in (VALVE, PUMPS)]
+        is_held = any(winner is not None and winner.rank >= MANUAL for winner in winners)
+        if not (lost or is_held) and has_pump and agent.supply_sensor.value(now) is not None:
             flags |= HEALTHY
         if self._slot(now) is not None:
             flags |= UTC_KNOWN
         load_w = self._load_w(now)
         if load_w is not None:
             flags |= LOAD_KNOWN
-        speed_pct = None if self._is_joining() else self._speed_pct()
+        cannot_lead = self._has_header and agent.dp_sensor.value(now) is None
+        speed_pct = None if cannot_lead or self._is_joining() else self._speed_pct()
         received = [member.number for member in self.members if member.is_received(now)]
         return GroupReport(
             flags,
@@ -204,7 +226,9 @@ class GroupComponent(Component):
             self._join()
         self._is_whole = rules.is_whole(self._reports, len(self._names))
         report = build_report(own)
+        slot = rules.slot_of(self._reports)
         for member in self.members:
+            member.compare(self._rules_hash, slot)
             member.link.set_state(report)
             line = member.link.next_line(1, 0, is_healthy(own), now)
             self._out.append((member.port, "write", line))
@@ -332,7 +356,7 @@ class GroupComponent(Component):
         for member in self.members:
             if not member.is_received(now):
                 found.append((GROUP_LINK, member.name, GROUP_LINK.text))
-            elif member.report is not None and member.report.rules != self._rules_hash:
+            elif member.apart_s >= _APART_S:
                 found.append((GROUP_RULES, member.name, GROUP_RULES.text))
         return found
 

@@ -9,7 +9,7 @@ configuration.
 import struct
 from collections import namedtuple
 
-HEALTHY, RUNNING, UTC_KNOWN, LEAVING, LOAD_KNOWN = 1, 2, 4, 8, 16
+HEALTHY, RUNNING, UTC_KNOWN, LOAD_KNOWN = 1, 2, 4, 16
 
 GroupReport = namedtuple(
     "GroupReport",
@@ -24,11 +24,11 @@ GroupReport = namedtuple(
         "slot",
     ),
 )
-"""`flags`: HEALTHY (it can cool), RUNNING, UTC_KNOWN (within 1 s), LEAVING, LOAD_KNOWN. `selected`:
-bit n - 1 for each unit that shall run by its view. `received`: the units whose reports it has, in
-the same form. `capacity_w`, `load_w`: heat that it can reject, and that it rejects now; `load_w`
-has no meaning without LOAD_KNOWN. A unit with software before this flag never sets it, so its heat
-is not known. `pump_milli`: speed of its pumps, thousandths of a percent; 0: they stop, or the speed
+"""`flags`: HEALTHY (it can cool), RUNNING, UTC_KNOWN (within 1 s), LOAD_KNOWN. `selected`: bit
+n - 1 for each unit that shall run by its view. `received`: the units whose reports it has, in the
+same form. `capacity_w`, `load_w`: heat that it can reject, and that it rejects now; `load_w` has no
+meaning without LOAD_KNOWN. A unit with software before this flag never sets it, so its heat is not
+known. `pump_milli`: speed of its pumps, thousandths of a percent; 0: they stop, or the speed
 is not known. `rules`: hash of the rules of its configuration. `slot`: its period of rotation,
 counted from 1970; 0: UTC is unknown."""
 
@@ -53,8 +53,7 @@ def parse_report(data: bytes) -> "GroupReport | None":
 
 def is_healthy(report: GroupReport) -> bool:
     """Return whether a unit can cool."""
-    is_good: bool = report.flags & (HEALTHY | LEAVING) == HEALTHY
-    return is_good
+    return bool(report.flags & HEALTHY)
 
 
 def load_of(report: GroupReport) -> "int | None":

@@ -90,13 +90,10 @@ def healthy_order(reports: "Reports", count: int, lead: int) -> "list[int]":
     return [unit for unit in order if unit in reports and is_healthy(reports[unit])]
 
 
-def needed(reports: "Reports", order: "list[int]") -> "list[int]":
-    """Return the fewest units of `order` that carry the load with a margin; all if none do."""
-    load = most_load_w(reports)
-    for size in range(2, len(order)):
-        if 100 * spare_free_w(reports, order[:size]) >= NEED_PCT * load:
-            return order[:size]
-    return order
+def can_carry(reports: "Reports", units: "list[int]") -> bool:
+    """Return whether healthy `units` carry the load with a margin, also after the loss of one."""
+    free_w = spare_free_w(reports, units)
+    return len(units) >= 2 and 100 * free_w >= NEED_PCT * most_load_w(reports)
 
 
 def is_overloaded(reports: "Reports", selected: "list[int]") -> bool:

@@ -80,29 +80,32 @@ class Staging:
         self._received = list(reports)
 
     def _replace_lost(self, reports: "Reports", order: "list[int]", now_s: int) -> None:
-        """Drop units that are lost or failed, and add others for them immediately."""
+        """Drop units that are lost or failed, and add others for them immediately.
+
+        If all healthy units cannot carry the load, the failed ones go on: each does what it can.
+        """
         usable = [unit for unit in self.selected if unit in order]
-        if len(usable) == len(self.selected):
+        if len(self.selected) == len(usable) >= min(2, len(order)):
             return
-        for unit in self.selected:
-            if unit not in usable:
-                self.reason = "failure: unit %d" % unit
+        failed = [unit for unit in self.selected if unit not in usable]
+        for unit in failed:
+            self.reason = "failure: unit %d" % unit
         self.selected = usable
         self._under_s = 0
         for unit in order:
-            if len(usable) >= 2 and 100 * rules.spare_free_w(
-                reports, self.selected
-            ) >= rules.NEED_PCT * rules.most_load_w(reports):
-                break
+            if rules.can_carry(reports, self.selected):
+                return
             if unit not in self.selected:
                 self._add(unit, "failure", now_s)
-                usable = self.selected
+        if not rules.can_carry(reports, self.selected):
+            self.selected = sorted(self.selected + [unit for unit in failed if unit in reports])
 
     def _stage(self, reports: "Reports", order: "list[int]", is_majority: bool, now_s: int) -> None:
-        is_over = rules.is_overloaded(reports, self.selected)
+        usable = [unit for unit in self.selected if unit in order]
+        is_over = rules.is_overloaded(reports, usable)
         self._over_s = self._over_s + 1 if is_over else 0
         last = self._last_in(order, now_s)
-        can_remove = is_majority and last and rules.can_remove(reports, self.selected, last)
+        can_remove = is_majority and last and rules.can_remove(reports, usable, last)
         self._under_s = self._under_s + 1 if can_remove else 0
         is_proven = self._prove_until and now_s >= self._prove_until
         if self._over_s >= UP_S and now_s - self._changed_s >= CHANGE_S:

@@ -23,7 +23,7 @@ import threading
 import time
 
 from drivers.errors import PortError
-from drivers.ports.base import make_error
+from drivers.ports.base import LATE_WRITE, make_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,14 +68,14 @@ class GpioLine:
 
 
 class DirectionControl:
-    """Writes frames to a serial descriptor while the line is set."""
+    """Writes frames to a serial descriptor while the line is set; one that is late is dropped."""
 
     def __init__(self, descriptor: int, line: GpioLine, delays_ms: "tuple[int, int]") -> None:
         """Start the helper thread; `delays_ms` are the times before and after the data."""
         self._descriptor = descriptor
         self._line = line
         self._before_s, self._after_s = delays_ms[0] / 1000, delays_ms[1] / 1000
-        self._frames: queue.Queue[bytes] = queue.Queue(_MAX_WAITING)
+        self._frames: queue.Queue[tuple[float, bytes]] = queue.Queue(_MAX_WAITING)
         self._error: OSError | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -86,27 +86,29 @@ class DirectionControl:
             error, self._error = self._error, None
             raise error
         try:
-            self._frames.put_nowait(data)
+            self._frames.put_nowait((time.monotonic() + LATE_WRITE / 1e6, data))
         except queue.Full:
             return 0
         return len(data)
 
     def _run(self) -> None:
         while True:
-            frame = self._frames.get()
+            limit_s, frame = self._frames.get()
             if not frame:
                 return
             try:
-                self._send(frame)
+                self._send(frame, limit_s)
             except (OSError, termios.error) as error:
                 self._error = OSError(*error.args)
 
-    def _send(self, frame: bytes) -> None:
+    def _send(self, frame: bytes, limit_s: float) -> None:
         self._line.set(True)
         try:
             time.sleep(self._before_s)
             while frame:
                 select.select([], [self._descriptor], [])
+                if time.monotonic() > limit_s:  # the process stood still
+                    break
                 frame = frame[os.write(self._descriptor, frame) :]
             termios.tcdrain(self._descriptor)
             time.sleep(self._after_s)
@@ -115,7 +117,7 @@ class DirectionControl:
 
     def close(self) -> None:
         """End the thread after the frames that wait, and release the line."""
-        self._frames.put(b"")
+        self._frames.put((0.0, b""))
         self._thread.join(1)
         self._line.close()
 

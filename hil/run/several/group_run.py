@@ -38,8 +38,9 @@ from hil.run.several.group_lan import GroupLan, pairs_between
 from hil.run.virtual import START_UTC
 from hil.shells.several import PausableShell, run_shells
 
-FAULTS = ("power", "pumps", "rpu", "return", "alone", "split", "deaf", "loss", "load")
+FAULTS = ("power", "pumps", "rpu", "return", "pressure", "alone", "split", "deaf", "loss", "load")
 """Failures of a unit, of its sensors, of the network; and a step of the heat."""
+_SENSORS = {"return": "return_c", "pressure": "supply_kpa"}
 KEY = bytes(range(32))
 """Key of the group."""
 CAPACITY_KW = 100.0
@@ -205,8 +206,8 @@ class GroupRun:
             self.set_pumps_seized(number, True)
         elif kind == "rpu":
             self.testbeds[number - 1].rpu.inject("dead", True)
-        elif kind == "return":
-            self.testbeds[number - 1].rpu.break_sensor("return_c")
+        elif kind in _SENSORS:
+            self.testbeds[number - 1].rpu.break_sensor(_SENSORS[kind])
         elif kind in ("alone", "split", "deaf"):
             some = set(range(1, number + 1)) if kind == "split" else {number}
             pairs = pairs_between(some, units)
@@ -229,8 +230,8 @@ class GroupRun:
             self.set_pumps_seized(number, False)
         elif kind == "rpu":
             self.testbeds[number - 1].rpu.inject("dead", False)
-        elif kind == "return":
-            self.testbeds[number - 1].rpu.clear_fault("return_c")
+        elif kind in _SENSORS:
+            self.testbeds[number - 1].rpu.clear_fault(_SENSORS[kind])
         elif kind == "loss":
             self.lan.set_loss(0.0)
         else:

@@ -25,7 +25,8 @@ CAPACITY_W = 100_000
 class RuleGroup:
     """Units that exchange reports once a second. `cuts`: pairs (from, to) that are lost.
 
-    `unmeasured`: units whose heat is not known. `apart`: periods by which clocks are wrong.
+    `unmeasured`: units whose heat is not known. `apart`: periods by which clocks are wrong. `sick`:
+    units that report that they cannot cool; their sensors give no value.
     """
 
     def __init__(self, count: int, load_w: int) -> None:
@@ -35,6 +36,7 @@ class RuleGroup:
         self.healthy = set(self.units)
         self.cuts: set[tuple[int, int]] = set()
         self.unmeasured: set[int] = set()
+        self.sick: set[int] = set()
         self.apart: dict[int, int] = {}
         self.period_s = 10**9
         self.now_s = 0
@@ -53,19 +55,18 @@ class RuleGroup:
             self._step()
 
     def _step(self) -> None:
-        carrying = sorted(self.running & self.healthy)
+        carrying = sorted((self.running & self.healthy) - self.sick)
+        unmeasured = self.unmeasured | self.sick
         reports = {
             unit: GroupReport(
-                HEALTHY * (unit in self.healthy)
+                HEALTHY * (unit in self.healthy - self.sick)
                 | RUNNING * (unit in self.running)
                 | UTC_KNOWN
-                | LOAD_KNOWN * (unit not in self.unmeasured),
+                | LOAD_KNOWN * (unit not in unmeasured),
                 rules.mask_of(staging.selected),
                 rules.mask_of(self.received_by(unit)),
                 CAPACITY_W,
-                self.load_w // len(carrying)
-                if unit in carrying and unit not in self.unmeasured
-                else 0,
+                self.load_w // len(carrying) if unit in carrying and unit not in unmeasured else 0,
                 60_000,
                 1,
                 max(0, self.now_s // self.period_s + self.apart.get(unit, 0)),
@@ -137,8 +138,10 @@ def test_an_unknown_heat_is_not_zero_in_any_rule() -> None:
     for unit in known:
         assert rules.can_remove(known, [1, 2, 3, 4], unit)
         assert not rules.can_remove(reports, [1, 2, 3, 4], unit)
-    assert rules.needed(known, [1, 2, 3, 4]) == [1, 2]
-    assert rules.needed(reports, [1, 2, 3, 4]) == [1, 2, 3]
+    assert rules.can_carry(known, [1, 2])
+    assert not rules.can_carry(known, [1])
+    assert not rules.can_carry(reports, [1, 2])
+    assert rules.can_carry(reports, [1, 2, 3])
     assert not rules.is_overloaded(known, [1, 2])
     assert rules.is_overloaded(reports, [1, 2])
 
@@ -242,6 +245,39 @@ def test_a_lost_unit_is_replaced_in_the_next_second() -> None:
     group.healthy.discard(lost)
     group.step(2)
     assert len(group.running & group.healthy) == 2
+
+
+@pytest.mark.parametrize(("count", "load_w", "runs"), [(2, 150_000, True), (4, 60_000, False)])
+def test_a_failed_unit_goes_on_while_the_others_cannot_carry_the_load(
+    count: int, load_w: int, runs: bool
+) -> None:
+    """It can have lost a sensor only, and alone it would go on too."""
+    group = RuleGroup(count, load_w)
+    group.step(20)
+    group.sick = {count}
+    group.step(5)
+    assert (count in group.running) == runs
+    history = list(group.history)
+    group.step(2000)
+    assert group.history == history
+    assert {1, 2} <= group.running
+
+
+@pytest.mark.parametrize("apart_s", [0, 1, 40])
+@pytest.mark.parametrize("count", [2, 4])
+def test_units_that_failed_all_at_once_cool_again(count: int, apart_s: int) -> None:
+    """Their devices have one supply, and return in turn."""
+    load_w = 80_000
+    group = RuleGroup(count, load_w)
+    group.step(20)
+    group.sick = set(group.units)
+    group.step(30)
+    for unit in group.units:
+        group.sick.discard(unit)
+        group.step(apart_s)
+    group.step(5)
+    assert group.capacity_w() - CAPACITY_W >= load_w
+    assert all(len(staging.selected) >= 2 for staging in group.units.values())
 
 
 def test_the_lead_moves_around_the_ring_and_makes_before_it_breaks() -> None:

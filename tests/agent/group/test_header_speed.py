@@ -3,8 +3,7 @@
 
 import pytest
 
-from agent.control.group.approach import HeaderApproach, HeaderLeave, HeaderView
-from agent.control.group.follower import LeadFollower
+from agent.control.group.approach import HeaderApproach, HeaderLeave, HeaderView, LeadFollower
 
 
 def climb(approach: HeaderApproach, view: HeaderView, seconds: int) -> list[float | None]:

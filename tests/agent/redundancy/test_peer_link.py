@@ -1,26 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
 """The link between both controllers of a pair: what it takes and what it refuses."""
 
+import copy
 import random
 
 import pytest
 
 from agent.redundancy.line_watch import LineWatch
-from agent.redundancy.pair_table import NO_COMMAND, NO_WORD, WORD_ACTIVE, WORD_READY
+from agent.redundancy.pair_table import (
+    NO_COMMAND,
+    NO_WORD,
+    WORD_ACTIVE,
+    WORD_OFFER,
+    WORD_OTHER,
+    WORD_READY,
+)
 from protocols.modbus.pdu import read_holding
 from protocols.modbus.rtu import build_frame
-from protocols.signing.link_message import build_line, parse_line
+from protocols.signing.link_message import LinkMessage, build_line, parse_line
 from protocols.signing.peer_link import PeerLink
 
 KEY = bytes(range(32))
 MS = 1000
+FIELDS = [name for name in LinkMessage._fields if name not in ("node", "data")]
 
 
-def make_pair() -> tuple[PeerLink, PeerLink]:
+def make_pair(boots: int = 1) -> tuple[PeerLink, PeerLink]:
     links = PeerLink("a", "b", KEY), PeerLink("b", "a", KEY)
     for link in links:
-        link.start(1, 0)
+        link.start(boots, 0)
     return links
+
+
+def record_sessions() -> list[bytes]:
+    """Return messages of both controllers from three earlier starts."""
+    lines = []
+    for boots in (1, 2, 3):
+        a, b = make_pair(boots)
+        for link in (a, b):
+            link.set_state(bytes([boots]) * 600)
+        for step in range(8):
+            now = step * 100 * MS
+            lines += [a.next_line(WORD_OFFER, 7, True, now), b.next_line(WORD_OTHER, 9, False, now)]
+            b.receive(lines[-2], now)
+            a.receive(lines[-1], now)
+    return lines
+
+
+def receive_all(link: PeerLink, lines: list[bytes], now: int) -> None:
+    for line in lines:
+        link.receive(line, now)
+
+
+def view_of(link: PeerLink, now: int) -> tuple[object, ...]:
+    """Return all that the owner can ask, and the next message."""
+    line = copy.deepcopy(link).next_line(WORD_READY, 1, True, now)
+    flags = (link.is_up(now), link.peer_fit, link.peer_epoch, link.is_in_sync())
+    return (*flags, link.replica(now), link.replica_age_us(now), link.deadline(), line)
 
 
 def exchange(a: PeerLink, b: PeerLink, count: int, now: int) -> int:
@@ -91,6 +127,87 @@ def test_recorded_messages_are_never_taken() -> None:
     for line in recorded:
         b.receive(line, now + 20_000 * MS)
     assert b.take_word() == NO_WORD
+
+
+def test_a_recorded_message_changes_nothing_on_a_link_that_is_up() -> None:
+    """Neither one of an earlier start, nor of this one, repeated, late, or of the own side."""
+    recorded = record_sessions()
+    a, b = make_pair(9)
+    for link, size in ((a, 700), (b, 500)):
+        link.set_state(bytes(size))
+    now = exchange(a, b, 12, 0)
+    held = a.next_line(WORD_ACTIVE, 3, True, now)
+    last = a.next_line(WORD_ACTIVE, 3, True, now)
+    recorded += [b.next_line(WORD_READY, 3, True, now), held, last]
+    b.receive(last, now)
+    b.take_word()
+    for line in recorded:
+        before = view_of(b, now)
+        b.receive(line, now)
+        assert view_of(b, now) == before
+        assert b.take_word() == NO_WORD
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_message_of_another_start_changes_nothing_whatever_its_fields_are(name: str) -> None:
+    a, b = make_pair(9)
+    now = exchange(a, b, 12, 0)
+    message = parse_line(KEY, a.next_line(WORD_ACTIVE, 3, True, now).strip())
+    assert message is not None
+    old = message._replace(echo=bytes(8))
+    before = view_of(b, now)
+    b.take_word()
+    values = (b"\x01" * 8,) if name in ("nonce", "echo") else (0, 1, 7, 255)
+    for value in values:
+        b.receive(build_line(KEY, old._replace(**{name: value})), now)
+        assert view_of(b, now) == before
+        assert b.take_word() == NO_WORD
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+def test_a_link_that_is_up_stays_up_between_recorded_messages(is_after: bool) -> None:
+    """They come after each message, or before it, in both directions."""
+    recorded = record_sessions()
+    a, b = make_pair(9)
+    now = exchange(a, b, 3, 0)
+    for count in range(30):
+        now += 100 * MS
+        for sender, receiver in ((a, b), (b, a)):
+            lines = [recorded[count % len(recorded)], sender.next_line(WORD_ACTIVE, 3, True, now)]
+            receiver.take_word()
+            receive_all(receiver, lines[::-1] if is_after else lines, now)
+            assert receiver.take_word() == WORD_ACTIVE
+
+
+@pytest.mark.parametrize("pause_s", [0, 5, 30])
+def test_a_link_comes_up_between_recorded_messages(pause_s: int) -> None:
+    """After each message comes one of each earlier start, in both directions."""
+    recorded = record_sessions()
+    a, b = make_pair(9)
+    now = 0
+    if pause_s:
+        now = exchange(a, b, 3, now) + pause_s * 1000 * MS
+        for link in (a, b):
+            receive_all(link, recorded, now)
+    for _ in range(4):
+        now += 100 * MS
+        for sender, receiver in ((a, b), (b, a)):
+            receiver.receive(sender.next_line(WORD_ACTIVE, 3, True, now), now)
+            receive_all(receiver, recorded, now)
+    assert a.is_up(now)
+    assert b.is_up(now)
+
+
+@pytest.mark.parametrize("boots", [1, 9])
+def test_a_controller_that_starts_again_is_received_at_once(boots: int) -> None:
+    """Also one whose store is new, when the link was down for a moment."""
+    a, b = make_pair(8)
+    now = exchange(a, b, 3, 0) + (0 if boots > 8 else 11_000 * MS)
+    new = PeerLink("a", "b", KEY)
+    new.start(boots, now)
+    now = exchange(new, b, 3, now)
+    assert new.is_up(now)
+    assert b.is_up(now)
 
 
 def test_a_replaced_controller_is_accepted_again() -> None:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from agent.core.actuator import SetpointRequest
+from agent.core.actuator import EXACT, INTERLOCK, MANUAL, SetpointRequest
 from hil.campaign.group.group_cases import KINDS, GroupCase, run_case
 from hil.run.several.group_run import GroupRun
 
@@ -40,6 +40,32 @@ def test_a_stage_stops_and_a_loss_starts_it_again() -> None:
     assert any("1 alarm cleared group_link:cdu02" in line for line in run.console)
     selections = {tuple(run.group(number).staging.selected) for number in (1, 2, 3)}
     assert len(selections) == 1
+
+
+@pytest.mark.parametrize("cause", ["off", "leak"])
+def test_a_unit_that_a_person_or_an_interlock_stopped_is_replaced(cause: str) -> None:
+    run = GroupRun(3, 55.0)
+    run.start()
+    run.run(20)
+    for number in (1, 2, 3):
+        run.group(number).staging._under_s = 890
+    run.run(40)
+    assert run.running() == [1, 2]
+    arbiter = run.agents[1].arbiters["pumps"]
+    rank = MANUAL if cause == "off" else INTERLOCK
+    begin_cycle = arbiter.begin_cycle
+
+    def claim_stop() -> None:
+        begin_cycle()
+        arbiter.claim(rank, "test", EXACT, 0.0, cause)
+
+    arbiter.begin_cycle = claim_stop  # type: ignore[method-assign]
+    run.run(44)
+    assert [run.group(number).runs for number in (1, 2, 3)] == [True, False, True]
+    arbiter.begin_cycle = begin_cycle  # type: ignore[method-assign]
+    run.run(90)
+    assert run.running() == [1, 3]
+    assert run.worst_excess_k() < 3.0
 
 
 def test_a_recorded_report_and_another_key_are_not_taken() -> None:
@@ -123,6 +149,31 @@ def test_one_wrong_clock_leaves_one_integrator_at_a_header(monkeypatch: pytest.M
     run.run(60)
     decisions = [agent.arbiters["pumps"].decision for agent in run.agents]
     assert [decision.owner for decision in decisions if decision] == ["loop", "group", "group"]
+    run.run(85)
+    raised = [line.split(" ")[1:] for line in run.console if "raised group_rules" in line]
+    assert sorted(words[0] for words in raised) == ["1", "3"]
+    assert {words[3] for words in raised} == {"group_rules:cdu02:"}
+
+
+def test_a_lead_without_the_pressure_lets_another_unit_control_it() -> None:
+    """Its pumps would go to their safe speed, and all others would follow."""
+    run = GroupRun(3, 100.0, shared="header")
+    run.start()
+    run.run(60)
+    run.testbeds[0].rpu.break_sensor("supply_kpa")
+    run.run(75)
+    for second in range(76, 121):
+        run.run(second)
+        decisions = [agent.arbiters["pumps"].decision for agent in run.agents]
+        assert [decision.owner for decision in decisions if decision] == ["group", "loop", "group"]
+        pressure_kpa = run.agents[1].dp_sensor.value(run.world.now)
+        assert pressure_kpa is not None
+        assert 76 <= pressure_kpa <= 88
+    run.testbeds[0].rpu.clear_fault("supply_kpa")
+    run.run(150)
+    decision = run.agents[0].arbiters["pumps"].decision
+    assert decision is not None
+    assert decision.owner == "loop"
 
 
 class NoReading:

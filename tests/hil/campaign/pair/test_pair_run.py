@@ -8,9 +8,11 @@ import pytest
 from agent.commands import profiles
 from agent.config.load import load
 from agent.core.errors import ConfigError
+from agent.port_numbers import FIRST_BUS
 from agent.redundancy.beacon import UNITS, Word, build_request
 from agent.redundancy.pair_table import ACTIVE, STANDBY, timers_of
 from hil.bench.operator_messages import write_section
+from hil.bench.testbed import RPU_UNIT
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.pair.pair_cases import (
     DOUBLE_KINDS,
@@ -29,6 +31,7 @@ from hil.campaign.pair.snapshot import run_in_copy
 from hil.commands import hil
 from hil.errors import BenchError
 from hil.run.several.pair_run import PairRun
+from protocols.modbus.pdu import read_holding
 from protocols.modbus.rtu import build_frame
 
 
@@ -96,6 +99,31 @@ def test_a_beacon_with_another_key_changes_nothing() -> None:
     run.run(20)
     assert [agent.role for agent in run.agents] == ["active", "standby"]
     assert run.agents[0].beacons.rejected > 0
+
+
+@pytest.mark.parametrize("frames", [1, 400], ids=["in_each_call", "in_one_call"])
+def test_a_controller_that_sends_without_end_is_out(frames: int) -> None:
+    """An error of the code, that gives frames in each call, or more than a port takes in one."""
+    run = PairRun(TestbedSettings(), is_linked=True)
+    run.start()
+    run.run(20)
+    pair, sent = run.agents[0], [0]
+    assert pair.agent is not None
+    frame = build_frame(RPU_UNIT, read_holding(0, 1))
+    before = pair.agent.outbox
+
+    def outbox() -> list[tuple[int, str, bytes]]:
+        return [*before(), *[(FIRST_BUS, "write", frame)] * frames]
+
+    pair.agent.outbox = outbox  # type: ignore[method-assign]
+    run.line.set_observer(lambda node, frame, _now: sent.append(0 if node else len(frame)))
+    run.run(24)
+    assert (pair.role, run.agents[1].role) == ("out", "active")
+    assert sum(sent) <= 0.6 * 2 * 1745 + 300  # 19,200 bit/s with 11 bits a character
+    assert any("a pair a: out: it sent without end" in line for line in run.console)
+    run.command(0, "in")
+    run.run(30)
+    assert pair.role == "standby"
 
 
 def test_the_old_controller_returns_as_standby() -> None:
