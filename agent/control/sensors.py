@@ -226,7 +226,7 @@ class ControlSensors:
         inputs.is_row_usual = None if protection is None else protection.is_row_usual
         inputs.is_level_low = protection is not None and protection.is_level_low
         row.step(inputs, dt)
-        if row.fws_supply.signal.suspect or row.fws_supply.is_doubtful:
+        if row.fws_supply.signal.suspect or row.fws_supply.is_unproven:
             # An estimate follows the valve: a law that uses it would follow itself.
             readings.fws_supply_c = None
         readings.is_usual, readings.low_flow_k = row.is_usual, row.low_flow_k
@@ -245,7 +245,7 @@ class ControlSensors:
         if is_valid and inputs.supply_c is not None and inputs.return_c is not None:
             rise_k = inputs.return_c - inputs.supply_c
         check.step(inputs, rise_k, heat_factor, self._agent.valve.position(), exchanger, dt)
-        readings.is_fws_flow_doubtful = check.is_doubtful
+        readings.is_fws_flow_unproven = check.is_unproven
 
     def _findings(self) -> "list[Condition]":
         validator, supply = self.validator, self.supply

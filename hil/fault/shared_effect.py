@@ -14,6 +14,9 @@ _GROUPS = (
     ("leak", "hidden_leak", "leak_detector"),
     ("humidity_stuck", "dew_frozen"),
     ("supply_register", "supply_scale", "rpu_no_value"),
+    ("facility_flow_register", "facility_flow_scale"),
+    ("facility_supply_register", "facility_supply_offset"),
+    ("facility_return_register", "facility_return_offset"),
     ("supply_offset", "supply_drift", "supply_noise", "supply_stuck"),
     ("dp_offset", "dp_stuck"),
 )

@@ -52,7 +52,7 @@ class ControlReadings:
 
     `is_usual`: False if a reading is suspect, or an estimate, or the row is not the usual one. Then
     the models do not adapt. `lowest_supply_c`: the supply by the reading that shows the lowest.
-    `low_flow_k`: see `agent.control.law.plausibility`. `is_fws_flow_doubtful`: see
+    `low_flow_k`: see `agent.control.law.plausibility`. `is_fws_flow_unproven`: see
     `agent.control.law.row.facility_check`.
     """
 
@@ -71,7 +71,7 @@ class ControlReadings:
         self.load_kw: float | None = None
         self.pump_w: float | None = None
         self.is_usual = True
-        self.is_fws_flow_doubtful = False
+        self.is_fws_flow_unproven = False
         self.low_flow_k = 0.0
 
 
@@ -273,7 +273,7 @@ class CoolingControl:
             self.feedforward.track(self.valve_pct)
             return
         position = readings.valve_pct
-        fws_lpm = None if readings.is_fws_flow_doubtful else readings.fws_flow_lpm
+        fws_lpm = None if readings.is_fws_flow_unproven else readings.fws_flow_lpm
         if fws_lpm is not None and position is not None:
             self.feedforward.calibrate_valve_flow(fws_lpm, position, dt)
         self.valve_pct = self.feedforward.step(

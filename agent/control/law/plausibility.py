@@ -15,7 +15,7 @@ Flow and dP: see `agent.control.law.row.hydraulics`.
 R1 and R6 without the supply: an error d of the supply shifts both by -d, an error d of the return
 shifts R1 by d and R6 by (1 - e) d, and an error d of fws_supply shifts R1 by d C1 / C and R6 by
 e d. Another pair is no proof against one sensor. If a pair fits both the return and fws_supply, the
-one that has jumped is suspect; see `agent.control.law.row.facility_supply`. The factors of R1
+one that has jumped is suspect; see `agent.control.law.row.facility_temperature`. The factors of R1
 and R6 (calibration of the sensors, model) are learned while the row is steady: in the first minute,
 and then slowly while R1 agrees. While a sensor is suspect, or the row is not the usual one, nothing
 is learned. What leaves by a leak takes heat with it: if coolant was lost in the first minute, it
@@ -26,7 +26,7 @@ sensor value must not change the model.
 from collections import namedtuple
 
 from agent.control.law.row.checked_signal import RANGE, RATE, RELATION, CheckedSignal
-from agent.control.law.row.facility_supply import FacilitySupply
+from agent.control.law.row.facility_temperature import FacilityTemperature
 from agent.control.law.row.hydraulics import RowHydraulics
 
 TYPE_CHECKING = False
@@ -82,7 +82,7 @@ class RowPlausibility:
         self.return_signal = CheckedSignal(5.0, 90.0, 1.0, _RESTORE_K)
         self.hydraulics = RowHydraulics(design_lpm)
         self.flow, self.dp = self.hydraulics.flow, self.hydraulics.dp
-        self.fws_supply = FacilitySupply()
+        self.fws_supply = FacilityTemperature()
         self.may_learn_ua = True
         self.heat_factor = self.model_factor = 1.0
         self.low_flow_k = self.too_high_k = 0.0
@@ -238,17 +238,15 @@ class RowPlausibility:
                 self.supply.mark_suspect(RELATION)
                 self.return_signal.mark_suspect(RELATION)
             return
-        if q is None or e is None or fws_supply_c is None or self.hydraulics.moving_left_s > 0.0:
+        # An estimate of the facility supply agrees with R6 by itself.
+        is_replaced = bool(self.fws_supply.signal.suspect)
+        is_moving = self.hydraulics.moving_left_s > 0.0
+        if q is None or e is None or fws_supply_c is None or is_moving or is_replaced:
             self._gross_s = self._fine_s = 0.0
-            self.may_learn_ua = q is None
-            return
-        if self.fws_supply.signal.suspect:  # its estimate agrees with R6 by itself
-            self._gross_s = self._fine_s = 0.0
-            self.may_learn_ua = False
+            self.may_learn_ua = q is None and not is_replaced
             return
         by_heat, by_model = rise_k - q, rise_k - e * (return_c - fws_supply_c)
-        is_agreeing = abs(by_heat) < _GROSS_K and abs(by_model) < _GROSS_K
-        self.fws_supply.note_agreement(is_agreeing, dt)
+        self.fws_supply.note_agreement(max(abs(by_heat), abs(by_model)) < _GROSS_K, dt)
         self._update_steady(return_c, r.fws_flow_lpm or 0.0, dt)
         # After a gap they begin again: a fault that began in the gap shows no jump.
         self._related_s += dt
@@ -281,9 +279,8 @@ class RowPlausibility:
         self._gross_s = self._gross_s + dt if gross else 0.0
         if self._fine_s >= _FINE_PROOF_S or self._gross_s >= _GROSS_S:
             fine = self._find_suspect(self._fine_residuals, _FINE_K, e) if steady else gross
-            suspect = fine or gross
             signals = {"supply": self.supply, "return": self.return_signal}
-            signals.get(suspect, self.fws_supply.signal).mark_suspect(RELATION)
+            signals.get(fine or gross, self.fws_supply.signal).mark_suspect(RELATION)
             self._steady_s = self._fine_s = self._gross_s = 0.0
 
     def _compare_facility(self, r: "RowReadings", supply: "float | None", dt: float) -> None:

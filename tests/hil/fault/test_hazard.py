@@ -39,6 +39,14 @@ def _register(address: int) -> Callable[[Testbed], float]:
     return read
 
 
+def _of_valve(address: int, counts: float) -> Callable[[Testbed], float]:
+    def read(testbed: Testbed) -> float:
+        testbed.valve.refresh(testbed.world.now)
+        return testbed.valve.registers[address] / counts
+
+    return read
+
+
 EFFECTS = [
     Effect("pumps_seized", 0, lambda t: t.plant.flow_true_lpm, 0, 0),
     Effect("pump_uncoupled", 1, lambda t: t.plant.flow_true_lpm, 0, 0),
@@ -55,6 +63,14 @@ EFFECTS = [
     Effect("suction_register", 400.0, _register(36868), 400, 400),
     Effect("supply_scale", 0.1, _register(36865), 3, 3.4),
     Effect("sensors_swapped", 0, _register(36865), 38, 45),
+    Effect("facility_flow_register", 500.0, _of_valve(7, 1000 / 60), 499.9, 500.1),
+    Effect("facility_flow_scale", 0.1, _of_valve(7, 1000 / 60), 4, 20),
+    Effect("facility_supply_register", 60.0, _of_valve(19, 100.0), 60, 60),
+    Effect("facility_supply_offset", -8.0, _of_valve(19, 100.0), 15.9, 16.1),
+    Effect("facility_return_register", 0.0, _of_valve(21, 100.0), 0, 0),
+    Effect("facility_return_offset", 30.0, _of_valve(21, 100.0), 55, 80),
+    Effect("facility_sensors_swapped", 0, _of_valve(19, 100.0), 28, 45),
+    Effect("valve_position_register", 100.0, _of_valve(4, 100.0), 100, 100),
 ]
 
 

@@ -13,9 +13,9 @@ relation accuses has the flow of the position as substitute; the return has none
 again after `_AGREE_S` of agreement.
 
 A real change of the flow is in R1 after some seconds. Until then, and while R1 contradicts it, the
-flow `is_doubtful`: nothing is learned from it, and it proves no reversed valve. A return that jumps
+flow `is_unproven`: nothing is learned from it, and it shows no reversed valve. A return that jumps
 is not used until R1 agrees with it, or while R1 says nothing, until it is in the range of the other
-temperatures for `_DOUBT_S`.
+temperatures for `_APART_S`.
 """
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent.control.law.row.readings import RowReadings
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
-_DOUBT_S, _FLOW_PROOF_S, _RETURN_PROOF_S, _AGREE_S = 9.5, 14.5, 19.5, 59.5
+_APART_S, _FLOW_PROOF_S, _RETURN_PROOF_S, _AGREE_S = 9.5, 14.5, 19.5, 59.5
 _NEAR = 3 / 2
 _SLACK, _LEAST_FLOW = 3 / 100, 3 / 10
 """Of the design flow of the facility, and of the row."""
@@ -40,11 +40,11 @@ _MODEL_K, _MODEL_SHARE = 5 / 10, 12 / 100
 
 
 class FacilityCheck:
-    """`flow`, `fws_return`: what the relations accuse. `is_doubtful`: the flow is."""
+    """`flow`, `fws_return`: what the relations accuse. `is_unproven`: the flow is."""
 
     def __init__(self) -> None:
         self.flow, self.fws_return = _Accused(_FLOW_PROOF_S), _Accused(_RETURN_PROOF_S)
-        self.is_doubtful = self._is_return_doubtful = False
+        self.is_unproven = self._is_return_unproven = False
         self._last_lpm: float | None = None
         self._last_return_c: float | None = None
         self._last_pct = self._apart_s = self._possible_s = self._all_s = 0.0
@@ -71,7 +71,7 @@ class FacilityCheck:
             self._compare(r, lpm, curve_lpm, balance, dt)
         if self.flow.is_suspect:
             r.fws_flow_lpm = curve_lpm
-        if self.fws_return.is_suspect or self._is_return_doubtful:
+        if self.fws_return.is_suspect or self._is_return_unproven:
             r.fws_return_c = None
 
     def compare_all(
@@ -92,17 +92,17 @@ class FacilityCheck:
     def _note_jumps(
         self, r: "RowReadings", lpm: float, position: float, exchanger: "Exchanger"
     ) -> None:
-        """A flow that jumps while the valve stands is doubtful, and a return that jumps."""
+        """A flow that jumps while the valve stands is unproven, and a return that jumps."""
         last, moved_pct = self._last_lpm, position - self._last_pct
         is_still = -_STILL_PCT < moved_pct < _STILL_PCT
         slack_lpm = _SLACK * exchanger.fws_design_lpm
         if last is not None and is_still and not _are_near(lpm, last, slack_lpm):
-            self.is_doubtful = True
+            self.is_unproven = True
         self._last_lpm, self._last_pct = lpm, position
         return_c, last_c = r.fws_return_c, self._last_return_c
         if return_c is not None:
             if last_c is not None and not -_JUMP_K < return_c - last_c < _JUMP_K:
-                self._is_return_doubtful, self._possible_s = True, 0.0
+                self._is_return_unproven, self._possible_s = True, 0.0
             self._last_return_c = return_c
 
     def _compare(
@@ -127,15 +127,15 @@ class FacilityCheck:
         may_be_true = by_heat or (by_heat is None and is_possible)
         self.fws_return.step(bool(may_be_true), is_apart and balance.fits_model(r, lpm), dt)
         self._possible_s = self._possible_s + dt if may_be_true else 0.0
-        if by_heat or self._possible_s >= _DOUBT_S:
-            self._is_return_doubtful = False
+        if by_heat or self._possible_s >= _APART_S:
+            self._is_return_unproven = False
         elif self.fws_return.is_suspect:
             by_heat = None
         self._apart_s = self._apart_s + dt if by_heat is False else 0.0
-        if self._apart_s >= _DOUBT_S:
-            self.is_doubtful = True
+        if self._apart_s >= _APART_S:
+            self.is_unproven = True
         elif by_heat or (by_heat is None and fits_curve):
-            self.is_doubtful = False
+            self.is_unproven = False
 
 
 class _Accused:

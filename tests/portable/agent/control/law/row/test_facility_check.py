@@ -4,13 +4,13 @@
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.row.facility_check import FacilityCheck
 from tests.portable.agent.control.law.row.row_rig import run, steady_row, step, suspects
-from tests.portable.support.cooling_settings import EXCHANGER
 from tests.portable.support.check import near
+from tests.portable.support.cooling_settings import EXCHANGER
 
 PCT = 50.0
 
 
-class Facility:
+class FacilityRig:
     """A check, its exchanger, and readings that agree at `PCT` of the valve."""
 
     def __init__(self):
@@ -36,18 +36,18 @@ class Facility:
 
 
 def test_true_readings_accuse_nothing():
-    facility = Facility()
+    facility = FacilityRig()
     facility.step(600)
     assert facility.accused() == (False, False)
-    assert not facility.check.is_doubtful
+    assert not facility.check.is_unproven
 
 
-def test_a_false_flow_meter_is_doubtful_at_once_and_suspect_after_15_s():
+def test_a_false_flow_meter_is_unproven_at_once_and_suspect_after_15_s():
     for factor in (0.0, 0.1, 0.5, 2.0, 10.0):
-        facility = Facility()
+        facility = FacilityRig()
         facility.step(60)
         facility.step(1, lpm=factor * facility.lpm)
-        assert facility.check.is_doubtful
+        assert facility.check.is_unproven
         facility.step(13, lpm=factor * facility.lpm)
         assert facility.accused() == (False, False)
         facility.step(1, lpm=factor * facility.lpm)
@@ -57,40 +57,40 @@ def test_a_false_flow_meter_is_doubtful_at_once_and_suspect_after_15_s():
         assert facility.accused() == (True, False)
         facility.step(1)
         assert facility.accused() == (False, False)
-        assert not facility.check.is_doubtful
+        assert not facility.check.is_unproven
 
 
 def test_a_real_change_of_the_flow_accuses_no_meter():
-    facility = Facility()
+    facility = FacilityRig()
     facility.step(60)
     least_k = facility.good[2] - facility.good[1]
     facility.step(5, lpm=0.9 * facility.lpm)
     facility.step(600, lpm=0.9 * facility.lpm, return_c=facility.good[1] + least_k / 0.9)
     assert facility.accused() == (False, False)
-    assert not facility.check.is_doubtful
+    assert not facility.check.is_unproven
 
 
-def test_a_flow_that_jumps_while_the_valve_stands_is_doubtful_until_the_heat_agrees():
-    facility = Facility()
+def test_a_flow_that_jumps_while_the_valve_stands_is_unproven_until_the_heat_agrees():
+    facility = FacilityRig()
     facility.step(60)
     facility.step(1, lpm=1.2 * facility.lpm)
-    assert not facility.check.is_doubtful
+    assert not facility.check.is_unproven
     facility.step(1)
     facility.step(1, lpm=2.0 * facility.lpm, position=PCT + 5.0)  # the valve has moved
-    assert not facility.check.is_doubtful
+    assert not facility.check.is_unproven
 
 
-def test_a_flow_against_the_heat_is_doubtful_after_10_s_without_a_jump():
-    facility = Facility()
+def test_a_flow_against_the_heat_is_unproven_after_10_s_without_a_jump():
+    facility = FacilityRig()
     facility.step(9, lpm=0.4 * facility.lpm)
-    assert not facility.check.is_doubtful
+    assert not facility.check.is_unproven
     facility.step(1, lpm=0.4 * facility.lpm)
-    assert facility.check.is_doubtful
+    assert facility.check.is_unproven
 
 
 def test_a_false_return_is_suspect_after_20_s_and_has_no_substitute():
     for error_k in (-30.0, -8.0, 12.0, 50.0):
-        facility = Facility()
+        facility = FacilityRig()
         facility.step(60)
         facility.step(19, return_c=facility.good[2] + error_k)
         assert facility.accused() == (False, False)
@@ -98,28 +98,28 @@ def test_a_false_return_is_suspect_after_20_s_and_has_no_substitute():
         assert facility.accused() == (False, True)
         assert facility.r.fws_return_c is None
         facility.step(600, return_c=facility.good[2] + error_k)
-        assert not facility.check.is_doubtful
+        assert not facility.check.is_unproven
         facility.step(61)
         assert facility.accused() == (False, False)
 
 
 def test_a_false_supply_accuses_neither_flow_nor_return():
     for error_k in (-8.0, 6.0):
-        facility = Facility()
+        facility = FacilityRig()
         facility.step(600, supply_c=facility.good[1] + error_k)
         assert facility.accused() == (False, False)
 
 
 def test_without_heat_or_a_valid_row_nothing_is_accused():
-    facility = Facility()
+    facility = FacilityRig()
     facility.rise_k = None
     facility.step(600, lpm=0.1 * facility.lpm)
     assert facility.accused() == (False, False)
-    facility = Facility()
+    facility = FacilityRig()
     facility.rise_k = 0.5
     facility.step(600, return_c=facility.good[1] + 0.5, lpm=0.3 * facility.lpm)
     assert facility.accused() == (False, False)
-    facility = Facility()
+    facility = FacilityRig()
     facility.r.flow_lpm = 20.0  # coolant that nearly stands
     facility.step(600, lpm=0.1 * facility.lpm)
     assert facility.accused() == (False, False)
@@ -132,7 +132,7 @@ def test_water_above_the_return_that_takes_heat_is_false():
     for _ in range(14):
         r.fws_supply_c = r.return_c + 20.0
         step(row, r)
-        assert row.fws_supply.is_doubtful
+        assert row.fws_supply.is_unproven
         assert row.fws_supply.signal.suspect == ""
     for _ in range(300):
         r.fws_supply_c = r.return_c + 20.0
@@ -172,7 +172,7 @@ def test_while_the_supply_is_suspect_the_colder_of_two_facility_temperatures_cou
 
 
 def test_a_facility_return_that_jumps_is_not_used_until_the_heat_agrees():
-    facility = Facility()
+    facility = FacilityRig()
     facility.step(60)
     facility.rise_k = None
     facility.step(300, return_c=90.0)
@@ -186,7 +186,7 @@ def test_a_facility_return_that_jumps_is_not_used_until_the_heat_agrees():
 
 def test_a_meter_that_is_off_by_a_quarter_is_accused_by_the_learned_curve():
     for factor in (0.77, 1.3):
-        facility = Facility()
+        facility = FacilityRig()
         facility.step(60)
         facility.step(15, lpm=factor * facility.lpm)
         assert facility.accused() == (True, False)
@@ -195,7 +195,7 @@ def test_a_meter_that_is_off_by_a_quarter_is_accused_by_the_learned_curve():
 
 
 def test_readings_that_accuse_each_other_prove_each_other():
-    facility = Facility()
+    facility = FacilityRig()
     check, r, good = facility.check, facility.r, facility.good
 
     def agrees(seconds, supply_c=None):

@@ -4,7 +4,7 @@
 Does not compare it with the row; `agent.control.law.plausibility` does, and accuses it.
 
 Water that is warmer than the supply cannot have cooled it. A reading that jumps above the supply,
-or is above the return, is doubtful while the row gives heat, and suspect after `_PROOF_S`: water
+or is above the return, is unproven while the row gives heat, and suspect after `_PROOF_S`: water
 that has really become so warm ends the rise of the row within this time. A reading that has jumped
 explains an error better than a reading of the row, which cannot jump.
 
@@ -27,14 +27,14 @@ _UNCERTAINTY_K = 2.0
 _ANY_RATE = 1000.0
 
 
-class FacilitySupply:
-    """`signal` has the value and the reason of a suspicion. `is_doubtful`: it shows too warm water,
-    and the time for a proof is not over.
+class FacilityTemperature:
+    """`signal` has the value and the reason of a suspicion. `is_unproven`: it shows water that is
+    too warm, and the time for a proof is not over.
     """
 
     def __init__(self) -> None:
         self.signal = CheckedSignal(-20.0, 90.0, _BAND_K, _FINE_BAND_K)
-        self.is_doubtful = False
+        self.is_unproven = False
         self._jump_left_s = self._warm_s = self._agree_s = 0.0
         self._before_c: float | None = None
         self._last_reason = ""
@@ -47,7 +47,7 @@ class FacilitySupply:
     @property
     def moves_estimates(self) -> bool:
         """Return whether an estimate of the row can move because of this reading alone."""
-        return bool(self.signal.suspect) or self.is_doubtful or self._jump_left_s > 0.0
+        return bool(self.signal.suspect) or self.is_unproven or self._jump_left_s > 0.0
 
     def read(self, r: "RowReadings", is_row_valid: bool, dt: float) -> None:
         """Take the reading of a cycle, and replace it if it cannot be used."""
@@ -67,8 +67,8 @@ class FacilitySupply:
         """Compare a valid row with the reading."""
         cold_c = supply_c if self.has_jumped else return_c
         is_warm = fws_supply_c > cold_c + _ABOVE_K
-        self.is_doubtful = is_warm and return_c - supply_c > _LEAST_RISE_K
-        self._warm_s = self._warm_s + dt if self.is_doubtful else 0.0
+        self.is_unproven = is_warm and return_c - supply_c > _LEAST_RISE_K
+        self._warm_s = self._warm_s + dt if self.is_unproven else 0.0
         if self._warm_s >= _PROOF_S:
             self.signal.mark_suspect(RELATION)
 
