@@ -8,6 +8,7 @@ source gives the same bytes. Does not send the bundle; see `coldloop config upda
 """
 
 import argparse
+import ast
 import io
 import json
 import subprocess
@@ -99,8 +100,8 @@ def reduce_wheel(wheel: Path) -> bytes:
 
     Hashes do not compress (32 KB of the bundle), and the signed manifest of an update has the hash
     of the whole. Comments are empty, the licence line too: the wheel has the file LICENSE for all.
-    Blocks for type checkers are empty lines, as on a board. So each line keeps its number. METADATA
-    has no description, which is the README.
+    So are the docstrings of private functions. Blocks for type checkers are empty lines, as on a
+    board. So each line keeps its number. METADATA has no description, which is the README.
     """
     with tempfile.TemporaryFile() as file:
         with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(file, "w") as target:
@@ -117,12 +118,26 @@ def reduce_wheel(wheel: Path) -> bytes:
                 elif name == _SPEC_ENTRY:
                     data = _reduce_commands(data)
                 elif name.endswith(".py"):
-                    data = without_type_blocks(_without_comments(data))
+                    data = without_type_blocks(_without_comments(_without_inner_texts(data)))
                 entry = zipfile.ZipInfo(name, _EPOCH)
                 entry.external_attr = 0o644 << 16
                 target.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)
         file.seek(0)
         return file.read()
+
+
+def _without_inner_texts(source: bytes) -> bytes:
+    """Return a module without the docstrings of private functions, which nothing shows."""
+    lines = source.decode().split("\n")
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.FunctionDef) or not node.name.startswith("_"):
+            continue
+        first = node.body[0]
+        is_text = ast.get_docstring(node, clean=False) is not None
+        if is_text and len(node.body) > 1:
+            for row in range(first.lineno, (first.end_lineno or first.lineno) + 1):
+                lines[row - 1] = ""
+    return "\n".join(lines).encode()
 
 
 def _without_comments(source: bytes) -> bytes:
