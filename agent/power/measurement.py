@@ -82,10 +82,18 @@ class PowerMeasurement:
             return False
         self._flow_at = now - age
         before = self.headroom.no_flow_count
-        self.headroom.add_fws_flow(sensor.value(now), self._agent.supply_loop.valve.position())
+        self.headroom.add_fws_flow(sensor.value(now), self._open_pct())
         if self.headroom.no_flow_count == 1 and before == 0:
             self._valve_session.poll_early()  # read again: one reading must not reduce the power
         return self.headroom.no_flow_count >= 2 and before < 2
+
+    def _open_pct(self) -> "float | None":
+        """Return the opening of the valve: a position above its command can be a false one."""
+        valve = self._agent.supply_loop.valve
+        position, command_pct = valve.position(), valve.command_pct
+        if position is None or command_pct is None:
+            return position
+        return min(position, command_pct)
 
     def measure(self, now: int) -> None:
         """Pass the present readings on."""

@@ -14,8 +14,8 @@ again after `_AGREE_S` of agreement.
 
 A real change of the flow is in R1 after some seconds. Until then, and while R1 contradicts it, the
 flow `is_unproven`: nothing is learned from it, and it shows no reversed valve. A return that jumps
-is not used until R1 agrees with it, or while R1 says nothing, until it is in the range of the other
-temperatures for `_APART_S`.
+up is not used until R1 agrees with it, or while R1 says nothing, until it is in the range of the
+other temperatures for `_APART_S`: an estimate of the supply must not be too high.
 """
 
 TYPE_CHECKING = False
@@ -92,7 +92,7 @@ class FacilityCheck:
     def _note_jumps(
         self, r: "RowReadings", lpm: float, position: float, exchanger: "Exchanger"
     ) -> None:
-        """A flow that jumps while the valve stands is unproven, and a return that jumps."""
+        """A flow that jumps while the valve stands is unproven, and a return that jumps up."""
         last, moved_pct = self._last_lpm, position - self._last_pct
         is_still = -_STILL_PCT < moved_pct < _STILL_PCT
         slack_lpm = _SLACK * exchanger.fws_design_lpm
@@ -100,10 +100,12 @@ class FacilityCheck:
             self.is_unproven = True
         self._last_lpm, self._last_pct = lpm, position
         return_c, last_c = r.fws_return_c, self._last_return_c
-        if return_c is not None:
-            if last_c is not None and not -_JUMP_K < return_c - last_c < _JUMP_K:
-                self._is_return_unproven, self._possible_s = True, 0.0
-            self._last_return_c = return_c
+        if return_c is None:
+            return
+        change_k = 0.0 if last_c is None else return_c - last_c
+        if not -_JUMP_K < change_k < _JUMP_K:
+            self._is_return_unproven, self._possible_s = change_k > 0.0, 0.0
+        self._last_return_c = return_c
 
     def _compare(
         self,
@@ -132,7 +134,9 @@ class FacilityCheck:
         elif self.fws_return.is_suspect:
             by_heat = None
         self._apart_s = self._apart_s + dt if by_heat is False else 0.0
-        if self._apart_s >= _APART_S:
+        # A flow far from the curve needs the heat as a proof, if the unit measures it.
+        is_odd = not fits_curve and not by_heat and self._last_return_c is not None
+        if self._apart_s >= _APART_S or is_odd:
             self.is_unproven = True
         elif by_heat or (by_heat is None and fits_curve):
             self.is_unproven = False

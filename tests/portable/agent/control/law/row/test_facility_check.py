@@ -76,16 +76,26 @@ def test_a_flow_that_jumps_while_the_valve_stands_is_unproven_until_the_heat_agr
     facility.step(1, lpm=1.2 * facility.lpm)
     assert not facility.check.is_unproven
     facility.step(1)
-    facility.step(1, lpm=2.0 * facility.lpm, position=PCT + 5.0)  # the valve has moved
+    facility.step(1, lpm=1.6 * facility.lpm, position=PCT + 5.0)  # the valve has moved
     assert not facility.check.is_unproven
 
 
-def test_a_flow_against_the_heat_is_unproven_after_10_s_without_a_jump():
+def test_a_flow_against_the_heat_is_unproven_without_a_jump():
     facility = FacilityRig()
-    facility.step(9, lpm=0.4 * facility.lpm)
+    facility.step(9, lpm=facility.lpm, return_c=facility.good[2] + 30.0)
     assert not facility.check.is_unproven
-    facility.step(1, lpm=0.4 * facility.lpm)
+    facility.step(1, lpm=facility.lpm, return_c=facility.good[2] + 30.0)
     assert facility.check.is_unproven
+    facility = FacilityRig()
+    facility.step(1, lpm=0.4 * facility.lpm)  # far from the curve: at once, also after a restart
+    assert facility.check.is_unproven
+
+
+def test_without_a_facility_return_a_flow_far_from_the_curve_is_learned():
+    facility = FacilityRig()
+    facility.good = facility.good[0], facility.good[1], None
+    facility.step(60, lpm=3.0 * facility.lpm)
+    assert not facility.check.is_unproven
 
 
 def test_a_false_return_is_suspect_after_20_s_and_has_no_substitute():
@@ -171,13 +181,15 @@ def test_while_the_supply_is_suspect_the_colder_of_two_facility_temperatures_cou
     assert row.supply.value < supply_c - 1.0
 
 
-def test_a_facility_return_that_jumps_is_not_used_until_the_heat_agrees():
+def test_a_facility_return_that_jumps_up_is_not_used_until_it_may_be_true():
     facility = FacilityRig()
     facility.step(60)
     facility.rise_k = None
     facility.step(300, return_c=90.0)
     assert facility.r.fws_return_c is None
     assert facility.accused() == (False, False)
+    facility.step(1, return_c=facility.good[2] - 8.0)  # down: an estimate of the supply falls
+    near(facility.r.fws_return_c, facility.good[2] - 8.0, 0.1)
     facility.step(9)
     assert facility.r.fws_return_c is None
     facility.step(1)
