@@ -246,6 +246,7 @@ class ControlSensors:
             rise_k = inputs.return_c - inputs.supply_c
         check.step(inputs, rise_k, heat_factor, self._agent.valve.position(), exchanger, dt)
         readings.is_fws_flow_unproven = check.is_unproven
+        readings.is_fws_jump_unproven = check.is_jump_unproven
 
     def _findings(self) -> "list[Condition]":
         validator, supply = self.validator, self.supply

@@ -76,7 +76,7 @@ class ValveCheck:
         is_stuck = self._still.step(position, valve.command_pct, self._apart_pct, dt)
         if cooling is not None:
             fws_lpm = readings.fws_flow_lpm
-            proof_lpm = None if readings.is_fws_flow_unproven else fws_lpm
+            proof_lpm = None if readings.is_fws_jump_unproven else fws_lpm
             if self._sign.step(position, proof_lpm, cooling.exchanger, dt):
                 valve.reverse()
             self._check_flow(cooling, position, fws_lpm, dt)

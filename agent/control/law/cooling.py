@@ -52,8 +52,8 @@ class ControlReadings:
 
     `is_usual`: False if a reading is suspect, or an estimate, or the row is not the usual one. Then
     the models do not adapt. `lowest_supply_c`: the supply by the reading that shows the lowest.
-    `low_flow_k`: see `agent.control.law.plausibility`. `is_fws_flow_unproven`: see
-    `agent.control.law.row.facility_check`.
+    `low_flow_k`: see `agent.control.law.plausibility`. `is_fws_flow_unproven` and
+    `is_fws_jump_unproven`: see `agent.control.law.row.facility_check`.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class ControlReadings:
         self.load_kw: float | None = None
         self.pump_w: float | None = None
         self.is_usual = True
-        self.is_fws_flow_unproven = False
+        self.is_fws_flow_unproven = self.is_fws_jump_unproven = False
         self.low_flow_k = 0.0
 
 

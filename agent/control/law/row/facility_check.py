@@ -13,9 +13,10 @@ relation accuses has the flow of the position as substitute; the return has none
 again after `_AGREE_S` of agreement.
 
 A real change of the flow is in R1 after some seconds. Until then, and while R1 contradicts it, the
-flow `is_unproven`: nothing is learned from it, and it shows no reversed valve. A return that jumps
-up is not used until R1 agrees with it, or while R1 says nothing, until it is in the range of the
-other temperatures for `_APART_S`: an estimate of the supply must not be too high.
+flow `is_unproven`: nothing is learned from it. After a jump it shows no reversed valve either; a
+false sensor of the row must not hide one. A return that jumps up is not used until R1 agrees with
+it, or while R1 says nothing, until it is in the range of the other temperatures for `_APART_S`: an
+estimate of the supply must not be too high.
 """
 
 TYPE_CHECKING = False
@@ -40,11 +41,14 @@ _MODEL_K, _MODEL_SHARE = 5 / 10, 12 / 100
 
 
 class FacilityCheck:
-    """`flow`, `fws_return`: what the relations accuse. `is_unproven`: the flow is."""
+    """`flow`, `fws_return`: what the relations accuse. `is_unproven`: the flow is.
+    `is_jump_unproven`: it is since the start, or since it jumped while the valve stood.
+    """
 
     def __init__(self) -> None:
         self.flow, self.fws_return = _Accused(_FLOW_PROOF_S), _Accused(_RETURN_PROOF_S)
         self.is_unproven = self._is_return_unproven = False
+        self.is_jump_unproven = True
         self._last_lpm: float | None = None
         self._last_return_c: float | None = None
         self._last_pct = self._apart_s = self._possible_s = self._all_s = 0.0
@@ -97,7 +101,7 @@ class FacilityCheck:
         is_still = -_STILL_PCT < moved_pct < _STILL_PCT
         slack_lpm = _SLACK * exchanger.fws_design_lpm
         if last is not None and is_still and not _are_near(lpm, last, slack_lpm):
-            self.is_unproven = True
+            self.is_unproven = self.is_jump_unproven = True
         self._last_lpm, self._last_pct = lpm, position
         return_c, last_c = r.fws_return_c, self._last_return_c
         if return_c is None:
@@ -135,7 +139,10 @@ class FacilityCheck:
             by_heat = None
         self._apart_s = self._apart_s + dt if by_heat is False else 0.0
         # A flow far from the curve needs the heat as a proof, if the unit measures it.
-        is_odd = not fits_curve and not by_heat and self._last_return_c is not None
+        is_measured = self._last_return_c is not None
+        is_odd = not fits_curve and not by_heat and is_measured
+        if by_heat or (by_heat is None and (fits_curve or not is_measured)):
+            self.is_jump_unproven = False
         if self._apart_s >= _APART_S or is_odd:
             self.is_unproven = True
         elif by_heat or (by_heat is None and fits_curve):

@@ -43,7 +43,7 @@ class CheckRig:
         self.fws_supply_c = 24.0
         self.share = 1.0
         self.fws_flow_lpm = 0.0
-        self.is_fws_flow_unproven = False
+        self.is_fws_jump_unproven = False
         self.valve = ValveAt()
         self.check = ValveCheck(self.valve, {"valve_apart_pct": 10, "valve_apart_s": 90})
         self.flow = 1.0

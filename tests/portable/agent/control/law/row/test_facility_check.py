@@ -42,7 +42,7 @@ def test_true_readings_accuse_nothing():
     assert not facility.check.is_unproven
 
 
-def test_a_false_flow_meter_is_unproven_at_once_and_suspect_after_15_s():
+def test_a_false_flow_meter_is_unproven_immediately_and_suspect_after_15_s():
     for factor in (0.0, 0.1, 0.5, 2.0, 10.0):
         facility = FacilityRig()
         facility.step(60)
@@ -87,7 +87,9 @@ def test_a_flow_against_the_heat_is_unproven_without_a_jump():
     facility.step(1, lpm=facility.lpm, return_c=facility.good[2] + 30.0)
     assert facility.check.is_unproven
     facility = FacilityRig()
-    facility.step(1, lpm=0.4 * facility.lpm)  # far from the curve: at once, also after a restart
+    facility.step(
+        1, lpm=0.4 * facility.lpm
+    )  # far from the curve: immediately, also after a restart
     assert facility.check.is_unproven
 
 
@@ -240,3 +242,18 @@ def test_all_temperatures_are_accepted_only_without_an_estimate():
     assert row.accept_all()
     assert suspects(row)[:2] == ("", "")
     assert row.fws_supply.signal.suspect == ""
+
+
+def test_only_a_jump_of_the_flow_shows_no_reversed_valve():
+    facility = FacilityRig()
+    facility.step(1, lpm=10.0 * facility.lpm)
+    assert facility.check.is_jump_unproven  # since the start
+    facility.step(1)
+    assert not facility.check.is_jump_unproven
+    facility.rise_k *= 3.0  # a false supply: the heat contradicts a true flow
+    for position in (52.0, 54.0, 56.0):
+        facility.step(5, lpm=facility.exchanger.flow_at(100.0 - position), position=position)
+    assert facility.check.is_unproven
+    assert not facility.check.is_jump_unproven
+    facility.step(1, lpm=5.0 * facility.lpm, position=56.0)
+    assert facility.check.is_jump_unproven
