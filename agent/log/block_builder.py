@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Row = list["int | None"]
 
-_COLUMNS_PER_STEP = 4
+COLUMNS_PER_STEP = 4
 """Columns that one step encodes."""
 
 
@@ -114,7 +114,7 @@ class BlockBuilder:
         """Return whether `step` has work."""
         return self._writer is not None
 
-    def step(self, columns: int = _COLUMNS_PER_STEP) -> "tuple[bytes, int] | None":
+    def step(self, columns: int = COLUMNS_PER_STEP) -> "tuple[bytes, int] | None":
         """Encode some columns. After the last: return the block and the time of its first row."""
         writer = self._writer
         if writer is None:

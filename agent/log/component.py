@@ -14,7 +14,7 @@ progress. A record is sent only when it is durable, so that no number is used tw
 
 from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject, write
-from agent.log.block_builder import BlockBuilder, take_row, unit_schema
+from agent.log.block_builder import COLUMNS_PER_STEP, BlockBuilder, take_row, unit_schema
 from agent.log.record_store import SMALL_SLICE, RecordStore
 from agent.log.sender import Sender
 from protocols.telemetry.message import (
@@ -89,7 +89,7 @@ class LogComponent(Component):
         self._due = NEVER
         self._schema_not_before = 0
         self._is_started = False
-        self._columns, self._slice_needs_us = 4, 0
+        self._columns, self._slice_needs_us = COLUMNS_PER_STEP, 0
         agent.telemetry.stop_queue()
         agent.alarms.add_listener(self._on_alarm)
         if agent.uplink is not None:

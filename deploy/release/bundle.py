@@ -118,7 +118,7 @@ def reduce_wheel(wheel: Path) -> bytes:
                 elif name == _SPEC_ENTRY:
                     data = _reduce_commands(data)
                 elif name.endswith(".py"):
-                    data = without_type_blocks(_without_comments(_without_inner_texts(data)))
+                    data = without_type_blocks(_without_comments(_without_private_docstrings(data)))
                 entry = zipfile.ZipInfo(name, _EPOCH)
                 entry.external_attr = 0o644 << 16
                 target.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)
@@ -126,7 +126,7 @@ def reduce_wheel(wheel: Path) -> bytes:
         return file.read()
 
 
-def _without_inner_texts(source: bytes) -> bytes:
+def _without_private_docstrings(source: bytes) -> bytes:
     """Return a module without the docstrings of private functions, which nothing shows."""
     lines = source.decode().split("\n")
     for node in ast.walk(ast.parse(source)):

@@ -7,6 +7,7 @@ and sets no alarm bit. All humidity sensors can be held together. In the registe
 value of 3276.7 or -3276.8 shows the sentinel 0x7FFF or 0x8000, and 6553.5 shows 0xFFFF.
 """
 
+from collections.abc import Callable
 from operator import attrgetter
 
 from hil.bench.testbed import Testbed
@@ -17,31 +18,17 @@ _REGISTER_LIMITS = (-3276.8, 6553.5)  # tenths in 16 bits, signed or unsigned
 _VALVE_LIMITS = (-327.68, 327.67)  # hundredths in 16 bits
 
 
-def _device_of(testbed: Testbed, sensor: str) -> SensorServer:
-    return testbed.rpu if sensor in testbed.rpu.sensor_names else testbed.valve
+def _faulty_register(
+    sensor: str, begin: Callable[[SensorServer, str, float], None] = SensorServer.freeze_sensor
+) -> tuple[FaultAction, FaultReset]:
+    """Make a fault in the register of a sensor: a held value, or what `begin` does."""
 
+    def device(testbed: Testbed) -> SensorServer:
+        return testbed.rpu if sensor in testbed.rpu.sensor_names else testbed.valve
 
-def _held_register(sensor: str) -> tuple[FaultAction, FaultReset]:
-    """Make a fault that shows a fixed value in the register of a sensor."""
     return (
-        lambda testbed, value: _device_of(testbed, sensor).freeze_sensor(sensor, value),
-        lambda testbed: _device_of(testbed, sensor).clear_fault(sensor),
-    )
-
-
-def _offset_register(sensor: str) -> tuple[FaultAction, FaultReset]:
-    """Make a fault that adds an amount in the register of a sensor."""
-    return (
-        lambda testbed, value: _device_of(testbed, sensor).offset_sensor(sensor, value),
-        lambda testbed: _device_of(testbed, sensor).clear_fault(sensor),
-    )
-
-
-def _scaled_register(sensor: str) -> tuple[FaultAction, FaultReset]:
-    """Make a fault that multiplies the value in the register of a sensor."""
-    return (
-        lambda testbed, value: _device_of(testbed, sensor).scale_sensor(sensor, value),
-        lambda testbed: _device_of(testbed, sensor).clear_fault(sensor),
+        lambda testbed, value: begin(device(testbed), sensor, value),
+        lambda testbed: device(testbed).clear_fault(sensor),
     )
 
 
@@ -58,32 +45,32 @@ def _release_all_humidity(testbed: Testbed) -> None:
 REGISTER_EVENTS: dict[str, FaultType] = {
     "supply_register": FaultType(
         "the RPU's register of the supply temperature shows VALUE °C",
-        *_held_register("supply_c"),
+        *_faulty_register("supply_c"),
         limits=_REGISTER_LIMITS,
     ),
     "return_register": FaultType(
         "the RPU's register of the return temperature shows VALUE °C",
-        *_held_register("return_c"),
+        *_faulty_register("return_c"),
         limits=_REGISTER_LIMITS,
     ),
     "flow_register": FaultType(
         "the RPU's register of the flow shows VALUE L/min",
-        *_held_register("flow_lpm"),
+        *_faulty_register("flow_lpm"),
         limits=_REGISTER_LIMITS,
     ),
     "dp_register": FaultType(
         "the RPU's register of the supply pressure, and with it dP, shows VALUE kPa",
-        *_held_register("supply_kpa"),
+        *_faulty_register("supply_kpa"),
         limits=_REGISTER_LIMITS,
     ),
     "suction_register": FaultType(
         "the RPU's register of the return pressure, and with it dP, shows VALUE kPa",
-        *_held_register("return_kpa"),
+        *_faulty_register("return_kpa"),
         limits=_REGISTER_LIMITS,
     ),
     "supply_scale": FaultType(
         "the RPU's register of the supply temperature shows the value of its sensor times VALUE",
-        *_scaled_register("supply_c"),
+        *_faulty_register("supply_c", SensorServer.scale_sensor),
         limits=(0.01, 100),
     ),
     "sensors_swapped": FaultType(
@@ -92,32 +79,32 @@ REGISTER_EVENTS: dict[str, FaultType] = {
     ),
     "facility_flow_register": FaultType(
         "the valve's register of the facility flow shows VALUE L/min",
-        *_held_register("fws_flow_lpm"),
+        *_faulty_register("fws_flow_lpm"),
         limits=(0, 3932),  # 16 bits in mL/s
     ),
     "facility_flow_scale": FaultType(
         "the valve's register of the facility flow shows the value of its sensor times VALUE",
-        *_scaled_register("fws_flow_lpm"),
+        *_faulty_register("fws_flow_lpm", SensorServer.scale_sensor),
         limits=(0.01, 100),
     ),
     "facility_supply_register": FaultType(
         "the valve's register of the facility supply temperature shows VALUE °C",
-        *_held_register("fws_c"),
+        *_faulty_register("fws_c"),
         limits=_VALVE_LIMITS,
     ),
     "facility_return_register": FaultType(
         "the valve's register of the facility return temperature shows VALUE °C",
-        *_held_register("fws_out_c"),
+        *_faulty_register("fws_out_c"),
         limits=_VALVE_LIMITS,
     ),
     "facility_supply_offset": FaultType(
         "the valve's sensor of the facility supply temperature reads VALUE K too high",
-        *_offset_register("fws_c"),
+        *_faulty_register("fws_c", SensorServer.offset_sensor),
         limits=(-20, 20),
     ),
     "facility_return_offset": FaultType(
         "the valve's sensor of the facility return temperature reads VALUE K too high",
-        *_offset_register("fws_out_c"),
+        *_faulty_register("fws_out_c", SensorServer.offset_sensor),
         limits=(-20, 20),
     ),
     "facility_sensors_swapped": FaultType(
@@ -126,7 +113,7 @@ REGISTER_EVENTS: dict[str, FaultType] = {
     ),
     "valve_position_register": FaultType(
         "the valve's register of its position shows VALUE %",
-        *_held_register("position_pct"),
+        *_faulty_register("position_pct"),
         limits=(0, 100),
     ),
     "dew_frozen": FaultType(

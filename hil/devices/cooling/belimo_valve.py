@@ -26,7 +26,6 @@ SENSORS = {
 }
 """Sensor -> (register, counts in its unit, largest count; 0: with a sign)."""
 
-_SWAPPED = {"fws_c": "fws_out_c", "fws_out_c": "fws_c"}
 _KWH_US = 3600 * 1_000_000 * 1000.0  # 1 kWh in W µs
 
 
@@ -39,20 +38,17 @@ class BelimoValve(SensorServer):
     """
 
     sensor_names = tuple(SENSORS)
-    FAULTS = SensorServer.FAULTS | {"temperatures_swapped"}
-
+    temperatures = ("fws_c", "fws_out_c")
     nonvolatile = frozenset((SETPOINT,))
 
     def __init__(self, plant: Plant, unit: int = 2) -> None:
         """Start with the set-point at the present position of the plant's valve."""
         super().__init__(plant, unit)
-        self.temperatures_swapped = False
         self.registers = dict.fromkeys(range(BLOCK_REGISTERS), 0)
         self.registers[SETPOINT] = round(plant.valve.command_pct * 100.0)
         self.writable = {SETPOINT: (0, FULL_SCALE)}
         self.energy_kwh = 15_000.0
         self._energy_at = -1
-        self._shown_steps = -1
 
     @property
     def stuck(self) -> bool:
@@ -72,9 +68,9 @@ class BelimoValve(SensorServer):
         """Show the plant at time `now`."""
         plant, registers = self.plant, self.registers
         plant.advance(now)
-        if plant.steps == self._shown_steps:
+        if plant.steps == self.shown_steps:
             return
-        self._shown_steps = plant.steps
+        self.shown_steps = plant.steps
         if self._energy_at >= 0:
             self.energy_kwh += plant.hx_w * (now - self._energy_at) / _KWH_US
         self._energy_at = now
@@ -95,14 +91,8 @@ class BelimoValve(SensorServer):
 
     def true_value(self, name: str) -> float:
         """Return the value of a sensor without its fault."""
-        if name == "position_pct":
-            return self.plant.valve.position_pct
-        shown = _SWAPPED.get(name, name) if self.temperatures_swapped else name
-        return float(getattr(self.plant, shown))
-
-    def invalidate(self) -> None:
-        """Update the registers at the next `refresh`, also if the plant did not move."""
-        self._shown_steps = -1
+        is_position = name == "position_pct"
+        return self.plant.valve.position_pct if is_position else super().true_value(name)
 
     def on_write(self, address: int, count: int, now: int) -> None:
         """Move to the new set-point."""

@@ -70,7 +70,6 @@ SENSORS = {
 }
 """Plant output -> (register in tenths, its bit in the sensor alarm word)."""
 
-_SWAPPED = {"supply_c": "return_c", "return_c": "supply_c"}
 LEAKS = {"internal": 4, "external": 5, "option1": 6, "option2": 7, "pan": 8, "floor": 9}
 """Name of a leak detector -> bit of the leakage word."""
 
@@ -105,7 +104,8 @@ class Rpu(SensorServer):
     """
 
     sensor_names = tuple(SENSORS)
-    FAULTS = SensorServer.FAULTS | {"reservoir_low", "temperatures_swapped"}
+    temperatures = ("supply_c", "return_c")
+    FAULTS = SensorServer.FAULTS | {"reservoir_low"}
     functions = frozenset((3, 6, 16))
     nonvolatile = frozenset((FLOW_TARGET, OUTLET_TARGET, 37890))
     boot_us = 10 * SECOND
@@ -117,10 +117,8 @@ class Rpu(SensorServer):
         self.status_alarm = 0
         self.leakage = 0
         self.reservoir_low = False
-        self.temperatures_swapped = False
         self.pump_hours = [1200.0, 1180.0, 0.0, 0.0]
         self._pumps: list[PlantPump] = [plant.pumps[i] for i in pumps]
-        self._steps = -1
         self._updated_us = -1
         self.writable = dict(_WRITABLE)
         for start, length in BLOCKS:
@@ -146,12 +144,12 @@ class Rpu(SensorServer):
     def set_leak(self, name: str) -> None:
         """Set a leak detector to wet."""
         self.leakage |= 1 << LEAKS[name]
-        self._steps = -1
+        self.invalidate()
 
     def clear_leak(self, name: str) -> None:
         """Set a leak detector to dry."""
         self.leakage &= ~(1 << LEAKS[name])
-        self._steps = -1
+        self.invalidate()
 
     def set_estop(self, is_pressed: bool) -> None:
         """Press the emergency stop, or release it."""
@@ -159,24 +157,15 @@ class Rpu(SensorServer):
             self.status_alarm | _ESTOP if is_pressed else self.status_alarm & ~_ESTOP
         )
 
-    def true_value(self, name: str) -> float:
-        """Return the value of a sensor without its fault."""
-        shown = _SWAPPED.get(name, name) if self.temperatures_swapped else name
-        return float(getattr(self.plant, shown))
-
-    def invalidate(self) -> None:
-        """Update the registers at the next `refresh`, also if the plant did not move."""
-        self._steps = -1
-
     # Registers.
 
     def refresh(self, now: int) -> None:
         """Show the plant at time `now`."""
         plant = self.plant
         plant.advance(now)
-        if plant.steps == self._steps:
+        if plant.steps == self.shown_steps:
             return
-        self._steps = plant.steps
+        self.shown_steps = plant.steps
         self.version += 1
         registers = self.registers
         alarms = 0

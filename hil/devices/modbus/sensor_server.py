@@ -7,7 +7,6 @@ device with a table of points has faults of its own: `hil.devices.modbus.table_s
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -25,22 +24,31 @@ _FAULTY_VALUE: dict[SensorFault, Callable[[float, float], float]] = {
 
 
 class SensorServer(ModbusServer):
-    """`sensor_names`: the names of the faults."""
+    """`sensor_names`: the names of the faults. `temperatures`: two of them, each an output of the
+    plant; with the fault `temperatures_swapped` each shows the other's sensor. `shown_steps`: the
+    step of the plant that the registers show.
+    """
 
     sensor_names: ClassVar[tuple[str, ...]]
+    temperatures: ClassVar[tuple[str, str]]
+    FAULTS = ModbusServer.FAULTS | {"temperatures_swapped"}
 
     def __init__(self, plant: Plant, unit: int) -> None:
         super().__init__(unit)
         self.plant = plant
+        self.temperatures_swapped = False
+        self.shown_steps = -1
         self._faults: dict[str, tuple[SensorFault, float]] = {}
 
-    @abstractmethod
     def true_value(self, name: str) -> float:
         """Return the value of a sensor without its fault, in its own unit."""
+        if self.temperatures_swapped and name in self.temperatures:
+            name = self.temperatures[1 - self.temperatures.index(name)]
+        return float(getattr(self.plant, name))
 
-    @abstractmethod
     def invalidate(self) -> None:
         """Update the registers at the next `refresh`, also if the plant did not move."""
+        self.shown_steps = -1
 
     def freeze_sensor(self, name: str, value: float | None = None) -> None:
         """Freeze a sensor at `value`, or at its present value."""

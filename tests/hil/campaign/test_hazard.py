@@ -11,15 +11,7 @@ from agent.port_numbers import FIRST_BUS
 from hil.annual.site import AnnualSite
 from hil.bench.testbed import Testbed
 from hil.campaign.hazard import exemption_review, plant_only
-from hil.campaign.hazard.case_generator import (
-    FAULT_FREE_S,
-    FAULTY_S,
-    RECOVERY_S,
-    RESTART_WORD,
-    CaseOptions,
-    HazardCase,
-    generate_case,
-)
+from hil.campaign.hazard.case_generator import CaseOptions, HazardCase, generate_case
 from hil.campaign.hazard.coverage import HazardTally
 from hil.campaign.hazard.exemption_review import Review
 from hil.campaign.hazard.exemptions import find_exemption, load_exemptions
@@ -44,6 +36,7 @@ from hil.scenario.model import ScenarioEvent
 from hil.scenario.semantic_check import find_problem
 from hil.tools import hazard as hazard_tool
 from protocols.modbus import pdu
+from tests.hil.campaign.fixed_cases import FAILED_ONCE, make_fixed_case
 
 ANY = CaseOptions()
 _END_US = 1 << 62
@@ -329,84 +322,6 @@ def test_loads_that_no_order_reaches_get_a_cold_supply() -> None:
     scenario = find("h6-no-order-reaches-loads").expand_cases()[0]
     case = replace(make_case(), scenario=scenario)
     assert judge(case, InProcessDut)[0] == []
-
-
-def make_fixed_case(seed: int, load_kw: float, site: str, *events: ScenarioEvent) -> HazardCase:
-    """Give a case with these events; they do not depend on the list of words."""
-    words = tuple(event.do for event in events if event.do != RESTART_WORD)
-    faults = tuple(InjectedFault(event.do, event.value) for event in events if event.do in words)
-    case = generate_case(1, len(words), CaseOptions(load_kw, site, words))
-    ends = [event.at_s + event.for_s for event in events if event.for_s is not None]
-    end_s = max(ends) if ends else None
-    seconds = FAULT_FREE_S + FAULTY_S if end_s is None else end_s + RECOVERY_S
-    restarts = [event.at_s for event in events if event.do == RESTART_WORD]
-    scenario = replace(case.scenario, events=events, seconds=float(seconds))
-    restart_s = restarts[0] if restarts else None
-    return HazardCase(seed, faults, site, scenario, end_s, restart_s)
-
-
-FAILED_ONCE = [
-    # 2.5 K below the dew point, no alarm
-    make_fixed_case(
-        824_864,
-        90.0,
-        "cold",
-        ScenarioEvent(120.0, "filter_clog", 90.0),
-        ScenarioEvent(120.0, "rpu_wrong_unit", 20.0),
-        ScenarioEvent(121.5, "board_restart"),
-    ),
-    # facility_warm for 312 s
-    make_fixed_case(
-        824_797,
-        60.0,
-        "warm",
-        ScenarioEvent(120.0, "rack_blocked", 4.0, 120.0),
-        ScenarioEvent(180.0, "valve_reversed", None, 60.0),
-    ),
-    # 0.5 K below the dew point, no alarm
-    make_fixed_case(
-        825_130,
-        60.0,
-        "cold",
-        ScenarioEvent(120.0, "supply_offset", 5.0),
-        ScenarioEvent(120.0, "rpu_reboot"),
-    ),
-    # a set-point below the floor was shown for a second
-    make_fixed_case(
-        825_341,
-        60.0,
-        "cold",
-        ScenarioEvent(120.0, "pump_ignores_writes", 1.0),
-        ScenarioEvent(120.5, "board_restart"),
-        ScenarioEvent(123.0, "push_dp", 120.0),
-        ScenarioEvent(126.0, "valve_delays_writes", 5000.0),
-    ),
-    # 1.2 K below the dew point, no alarm: two relations had shown it for 15 s
-    make_fixed_case(
-        826_581,
-        90.0,
-        "cold",
-        ScenarioEvent(120.0, "gateway_down"),
-        ScenarioEvent(140.0, "supply_stuck"),
-        ScenarioEvent(160.0, "valve_reversed"),
-    ),
-    # the flow meter was false from the first reading after a restart: the loop cycled for minutes
-    make_fixed_case(
-        826_486,
-        90.0,
-        "cold",
-        ScenarioEvent(120.0, "facility_flow_scale", 10.0, 60.0),
-        ScenarioEvent(120.5, "board_restart"),
-    ),
-    # heat_lost three times by a false position of the valve
-    make_fixed_case(
-        826_950,
-        30.0,
-        "cold",
-        ScenarioEvent(120.0, "bmc_silent"),
-        ScenarioEvent(120.0, "valve_position_register", 50.0),
-    ),
-]
 
 
 @pytest.mark.parametrize("case", FAILED_ONCE, ids=lambda case: str(case.seed))
