@@ -7,7 +7,8 @@ compares:
     finding                                                      alarm
     the valve does not move to its command (`ValveStill`)        valve_feedback
     its position is far from its command for a long time         valve_feedback
-    it is mounted in reverse (`ValveSign`): it is turned         valve_feedback
+    it is mounted in reverse (`ValveSign`,                       valve_feedback
+    `ValveHeatSign`): it is turned
     facility flow far below that of the position                 facility_flow
     facility water too warm for the set-point and its target     facility_warm
     facility water has become colder than the dew point          facility_cold
@@ -19,6 +20,7 @@ rejected (`agent.power.measurement`).
 """
 
 from agent.control.actuator.valve import ValveSign, ValveStill
+from agent.control.actuator.valve_heat import ValveHeatSign
 from agent.core.alarm_record import DEGRADED, NORMAL, AlarmRecord
 
 TYPE_CHECKING = False
@@ -63,6 +65,7 @@ class ValveCheck:
         self._apart_pct: float = settings["valve_apart_pct"]
         self._apart_limit_s: float = settings["valve_apart_s"]
         self._sign, self._still = ValveSign(), ValveStill()
+        self._heat_sign = ValveHeatSign()
         self._apart_s = self._low_s = self._warm_s = 0.0
         self._kept_factor: float | None = None
         self._usual_c: float | None = None
@@ -77,7 +80,11 @@ class ValveCheck:
         if cooling is not None:
             fws_lpm = readings.fws_flow_lpm
             proof_lpm = None if readings.is_fws_jump_unproven else fws_lpm
-            if self._sign.step(position, proof_lpm, cooling.exchanger, dt):
+            is_reversed = self._sign.step(position, proof_lpm, cooling.exchanger, dt)
+            by_heat = self._heat_sign.step(
+                position, valve.command_pct, readings, cooling.exchanger, dt
+            )
+            if is_reversed or by_heat:
                 valve.reverse()
             self._check_flow(cooling, position, fws_lpm, dt)
             self._check_temperature(cooling, readings.fws_supply_c, dt)

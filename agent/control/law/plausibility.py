@@ -167,14 +167,15 @@ class RowPlausibility:
     def learned(self) -> "tuple[list[float], list[int]]":
         """Return the factors of dP and pump speed, the factors of R1 and R6 (0: not learned), and
         the numbers of the suspect signals: supply, return, flow, dP. A second number, larger by
-        `_OF_REASON` of the reason, follows all these if the reason is not a relation.
+        `_OF_REASON` of the reason, follows all these if the reason is not a relation. Then those of
+        the facility supply temperature.
         """
         is_learned = self._exchanger is None or self._learned_s > _FIRST_S
         heat = [self.heat_factor, self.model_factor] if is_learned else [0.0, 0.0]
         factors = self.hydraulics.factors() + heat
         suspects = [(i, s.suspect) for i, s in enumerate(self._signals()) if s.suspect]
         reasons = [i + _OF_REASON[reason] for i, reason in suspects if reason in _OF_REASON]
-        return factors, [i for i, _ in suspects] + reasons
+        return factors, [i for i, _ in suspects] + reasons + self.fws_supply.learned()
 
     def restore(self, factors: "list[float]", suspects: "list[int]") -> None:
         """Take over the result of `learned` from before a restart."""
@@ -188,6 +189,7 @@ class RowPlausibility:
             if i in suspects:
                 reasons = [r for r, more in _OF_REASON.items() if i + more in suspects]
                 signal.mark_suspect(reasons[0] if reasons else RELATION)
+        self.fws_supply.restore(suspects)
 
     def _signals(self) -> "tuple[CheckedSignal, ...]":
         return self.supply, self.return_signal, self.flow, self.dp

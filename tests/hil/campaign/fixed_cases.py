@@ -91,4 +91,29 @@ FAILED_ONCE = [
         ScenarioEvent(120.0, "bmc_silent"),
         ScenarioEvent(120.0, "valve_position_register", 50.0),
     ),
+    # 5 K below the dew point: both were false from the first reading after a restart
+    make_fixed_case(
+        703_005,
+        60.0,
+        "cold",
+        ScenarioEvent(120.0, "facility_supply_register", 24.0),
+        ScenarioEvent(120.0, "supply_scale", 10.0),
+        ScenarioEvent(121.5, "board_restart"),
+    ),
+    # 6.6 K below the dew point: a flow meter that stands did not show the reversed valve
+    make_fixed_case(
+        741_004,
+        90.0,
+        "cold",
+        ScenarioEvent(120.0, "facility_flow_register", 50.0),
+        ScenarioEvent(120.0, "valve_reversed"),
+    ),
+    # 6.3 K below the dew point: a false flow was the only basis of the estimate
+    make_fixed_case(
+        752_005,
+        90.0,
+        "cold",
+        ScenarioEvent(120.0, "facility_flow_scale", 10.0),
+        ScenarioEvent(120.0, "rpu_slow", 200.0),
+    ),
 ]

@@ -16,7 +16,8 @@ A real change of the flow is in R1 after some seconds. Until then, and while R1 
 flow `is_unproven`: nothing is learned from it. After a jump it shows no reversed valve either; a
 false sensor of the row must not hide one. A return that jumps up is not used until R1 agrees with
 it, or while R1 says nothing, until it is in the range of the other temperatures for `_APART_S`: an
-estimate of the supply must not be too high.
+estimate of the supply must not be too high. A flow that jumps far above that of its position is not
+used while R1 says nothing; one that falls is, because the heat may have no way out.
 """
 
 TYPE_CHECKING = False
@@ -47,7 +48,7 @@ class FacilityCheck:
 
     def __init__(self) -> None:
         self.flow, self.fws_return = _Accused(_FLOW_PROOF_S), _Accused(_RETURN_PROOF_S)
-        self.is_unproven = self._is_return_unproven = False
+        self.is_unproven = self._is_return_unproven = self._is_too_high = False
         self.is_jump_unproven = True
         self._last_lpm: float | None = None
         self._last_return_c: float | None = None
@@ -69,11 +70,12 @@ class FacilityCheck:
         """
         lpm, position = r.fws_flow_lpm, position_pct or 0.0
         curve_lpm = exchanger.flow_at(position) if position >= _LEAST_PCT else None
+        self._is_too_high = False
         if lpm is not None:
             self._note_jumps(r, lpm, position, exchanger)
             balance = _HeatBalance(r, rise_k, heat_factor, exchanger)
             self._compare(r, lpm, curve_lpm, balance, dt)
-        if self.flow.is_suspect:
+        if self.flow.is_suspect or self._is_too_high:
             r.fws_flow_lpm = curve_lpm
         if self.fws_return.is_suspect or self._is_return_unproven:
             r.fws_return_c = None
@@ -124,6 +126,8 @@ class FacilityCheck:
         misfit, curve_misfit = balance.misfit(lpm), balance.misfit(curve_lpm)
         is_possible = _is_possible(r)
         by_heat = None if misfit is None else misfit <= _MISFIT and is_possible
+        is_above = curve_lpm is not None and lpm > curve_lpm and not fits_curve
+        self._is_too_high = is_above and by_heat is None and self.is_jump_unproven
         is_flow_third = False
         if misfit is not None and curve_misfit is not None:
             is_far = misfit > _MISFIT and not fits_curve and curve_misfit <= _MISFIT

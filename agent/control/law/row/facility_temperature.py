@@ -25,6 +25,8 @@ _JUMP_K, _JUMP_S = 2.0, 120.0
 _BAND_K, _FINE_BAND_K = 3.0, 15 / 10
 _UNCERTAINTY_K = 2.0
 _ANY_RATE = 1000.0
+_SUSPECT, _KELVIN = 12, 273
+"""Numbers of the learned record; see `agent.control.law.plausibility`."""
 
 
 class FacilityTemperature:
@@ -48,6 +50,23 @@ class FacilityTemperature:
     def moves_estimates(self) -> bool:
         """Return whether an estimate of the row can move because of this reading alone."""
         return bool(self.signal.suspect) or self.is_unproven or self._jump_left_s > 0.0
+
+    def learned(self) -> "list[int]":
+        """Return what must be known after a restart: `_SUSPECT`, and `_KELVIN` with the temperature
+        of before a jump, in 1/10 K.
+        """
+        found = [_SUSPECT] if self.signal.suspect else []
+        before_c = self._before_c
+        return found if before_c is None else found + [int(10.0 * (before_c + _KELVIN) + 1 / 2)]
+
+    def restore(self, numbers: "list[int]") -> None:
+        """Take over the result of `learned` from before a restart."""
+        if _SUSPECT in numbers:
+            self.signal.mark_suspect(RELATION)
+        for number in numbers:
+            if number > 10 * _KELVIN - 1000:
+                self._before_c = number / 10.0 - _KELVIN
+                self._jump_left_s = _JUMP_S
 
     def read(self, r: "RowReadings", is_row_valid: bool, dt: float) -> None:
         """Take the reading of a cycle, and replace it if it cannot be used."""

@@ -74,6 +74,7 @@ def heated_unit(record=None):
     """A unit with the exchanger; all temperatures agree with it."""
     unit = Unit(record)
     unit.row, unit.readings = steady_row()
+    unit.fws_c = unit.readings.fws_supply_c
     return unit
 
 
@@ -81,6 +82,8 @@ def run_heated(unit, seconds, drift_k_h=0.0):
     for _ in range(seconds):
         unit.now += SECOND
         unit.readings.supply_c += drift_k_h / 3600.0
+        unit.readings.fws_supply_c = unit.fws_c
+        unit.row.read_facility(unit.readings, 1.0)
         unit.row.step(unit.readings, 1.0)
         unit.store.step(unit.row, unit.now)
         for _, _, data in unit.store.outbox():
@@ -115,6 +118,41 @@ def test_a_drift_is_found_although_restarts_interrupt_it():
         unit = again
     eq(found[-1], "relation")
     assert unit.readings.supply_c - unit.row.supply.value > 1.0
+
+
+def run_without_supply(unit, seconds):
+    """Run with a supply that is out of range; return the facility supply in use."""
+    unit.readings.supply_c = 200.0
+    run_heated(unit, seconds)
+    return unit.readings.fws_supply_c
+
+
+def test_a_facility_supply_that_jumped_before_a_restart_is_unproven_after_it():
+    """The estimate of the supply must not be too high: the colder water of before counts."""
+    for before_c, jumped_c, used_c in ((10.0, 24.0, 10.0), (-8.3, 24.0, -8.3), (24.0, 10.0, 10.0)):
+        unit = heated_unit()
+        unit.row, unit.readings = steady_row(fws_supply_c=before_c)
+        unit.fws_c = before_c
+        run_heated(unit, 120)
+        unit.fws_c = jumped_c
+        near(run_without_supply(unit, 2), used_c, 0.06)
+        again = heated_unit(unit.record)
+        again.fws_c = jumped_c
+        near(run_without_supply(again, 60), used_c, 0.06)
+
+
+def test_a_false_facility_supply_is_false_after_a_restart():
+    unit = heated_unit()
+    run_heated(unit, 120)
+    unit.row.fws_supply.signal.mark_suspect("range")
+    run_heated(unit, 1)
+    again = heated_unit(unit.record)
+    run_heated(again, 5)
+    eq(again.row.fws_supply.signal.suspect, "relation")
+    run_heated(again, 60)
+    eq(again.row.fws_supply.signal.suspect, "")
+    run_heated(again, 1)
+    eq(again.record.split(b" ")[4:-1], [])
 
 
 def test_record_is_written_rarely():

@@ -43,7 +43,8 @@ class CheckRig:
         self.fws_supply_c = 24.0
         self.share = 1.0
         self.fws_flow_lpm = 0.0
-        self.is_fws_jump_unproven = False
+        self.is_fws_jump_unproven = self.is_fws_flow_unproven = False
+        self.supply_c = self.return_c = None
         self.valve = ValveAt()
         self.check = ValveCheck(self.valve, {"valve_apart_pct": 10, "valve_apart_s": 90})
         self.flow = 1.0
@@ -155,3 +156,18 @@ def test_a_valve_away_from_its_command_stays_an_alarm_until_its_position_is_read
     rig.valve.position = lambda: None  # it was not an alarm yet: the time begins again
     rig.check.step(None, rig, 100.0)
     eq(rig.check._apart_s, 0.0)
+
+
+def test_a_valve_that_the_heat_shows_in_reverse_is_turned():
+    rig = CheckRig()
+    rig.run(10)
+    rig.valve.position_pct = rig.valve.command_pct = 0.0
+    rig.is_fws_flow_unproven, rig.fws_supply_c = True, 10.0
+    rig.return_c, found = 46.0, []
+    e = rig.exchanger.effectiveness(100.0)
+    for _ in range(45):
+        rig.return_c -= 0.5
+        rig.supply_c = rig.return_c - e * (rig.return_c - 10.0)
+        rig.share = 0.0
+        found = rig.run(1)
+    assert rig.valve.is_reversed and "valve_feedback" in found
