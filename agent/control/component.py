@@ -19,7 +19,7 @@ In each cycle, `read_inputs` takes the readings and checks them; `before_control
 set-points and makes claims. The supervisor gets all findings as active conditions.
 """
 
-from agent.control.actuator.actuator_check import lock_local_drives
+from agent.control.actuator.actuator_check import DriveSpeedCheck, lock_local_drives
 from agent.control.actuator.valve_check import ValveCheck
 from agent.control.law.cooling import ControlReadings, CoolingControl, clear_readings
 from agent.control.operation.manual import ManualControl
@@ -114,6 +114,7 @@ class CoolingComponent(Component):
         self._limits: LoadLimitsView | None = None
         self._conditions: list[Condition] = []
         self._valve_check = ValveCheck(agent.valve, settings)
+        self._speed_check = DriveSpeedCheck(agent.pumps)
         self._ticks_since_poll = 0
         self._trip_handled = self._is_fouled = False
         self.sensors = ControlSensors(agent, settings, self.readings)
@@ -214,7 +215,7 @@ class CoolingComponent(Component):
             is_manual, is_proof = self.manual.mode != "auto", self.manual.proofs.running != ""
             self._conditions += self.dew_control.step(now, dt, is_manual, is_proof)
         self._conditions += self._valve_check.step(self.cooling, self.readings, dt)
-        self._check_drives()
+        self._check_drives(dt)
         if self.valve_watch is not None:
             self.valve_watch.step(dt, self.supply_sensor.uncertainty > 0.0)
         self.manual.step(now, dt)
@@ -241,12 +242,13 @@ class CoolingComponent(Component):
                 self.agent.arbiters[VALVE].claim(INTERLOCK, "dew", AT_MOST, 0.0, "part_off")
         self._conditions = []
         self.agent.valve.set_limited(False)
-        self._check_drives()
+        self._check_drives(dt)
         self.manual.step(now, dt)
 
-    def _check_drives(self) -> None:
-        """Lock out drives in local mode."""
+    def _check_drives(self, dt: float) -> None:
+        """Lock out drives in local mode, and compare speeds with commands."""
         arbiters = self.agent.arbiters
+        self._conditions += self._speed_check.step(dt)
         self._conditions += lock_local_drives(arbiters[PUMPS], self.agent.pumps)
         if self.fan_group is not None:
             self._conditions += lock_local_drives(arbiters[FANS], self.fan_group.drives)

@@ -26,8 +26,8 @@ class Load:
     that measure its power. `before_w`: its last measured power before the limit was lowered, or
     None. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
     less than 5 % of its rating after it was commanded off. `outlets_off`: its outlets are off.
-    `is_hot`, `is_overheated`, `is_unseen`, `is_cool`, `is_heat_shown`, `is_case_known`: see
-    `agent.power.detector.device_heat`.
+    `is_hot`, `is_overheated`, `is_unseen`, `is_cool`, `is_heat_shown`, `is_case_known`,
+    `is_case_false`: see `agent.power.detector.device_heat`.
     `heat_trips`: how often it was switched off for that. `is_starting`: it was switched on and has
     not drawn power yet. `is_resumed`: its last switching is from before a restart, and may not have
     arrived. `is_unproven`: it was not switched and has not drawn power since the start.
@@ -55,7 +55,7 @@ class Load:
         self.watts: list[Outlet] = []
         self.ineffective = self.is_proven_off = self.outlets_off = False
         self.is_hot = self.is_overheated = self.is_unseen = self.is_cool = False
-        self.is_heat_shown = self.is_case_known = False
+        self.is_heat_shown = self.is_case_known = self.is_case_false = False
         self.is_starting = self.is_resumed = self.is_dark = False
         self.is_unproven = True
         self.heat_trips = 0
@@ -186,6 +186,10 @@ class Load:
     def set_case_known(self) -> None:
         """Record that its device temperature was read."""
         self.is_case_known = True
+
+    def set_case_false(self, is_false: bool) -> None:
+        """Record whether its device temperature has been impossible for some time."""
+        self.is_case_false = is_false
 
     @property
     def is_heat_trip(self) -> bool:

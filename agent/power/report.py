@@ -3,7 +3,7 @@
 
 from agent.core.alarm_record import NORMAL, AlarmRecord, alarm_text
 from agent.core.json_writer import JsonObject
-from agent.power.detector.device_heat import DEVICE_HOT
+from agent.power.detector.device_heat import DEVICE_HOT, DEVICE_SENSOR
 from agent.power.detector.inlet_trend import INLET_RISES
 from agent.power.limit.kept_limits import CAPS_RESTORED
 
@@ -83,6 +83,8 @@ def update_state(component: "PowerState", now: int) -> int:
     for load in component.loads:
         text = alarm_text(DEVICE_HOT, load.name)
         alarms.update(DEVICE_HOT, load.name, load.is_heat_shown, now, text)
+        text = alarm_text(DEVICE_SENSOR, load.name)
+        alarms.update(DEVICE_SENSOR, load.name, load.is_case_false, now, text)
         target = load.target
         if target is not None:
             rejected = target.write_unverified or target.rejected_status != 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults of the plant sensors, the humidity sensors and the outdoor sensor.
+"""Faults of the plant sensors, the humidity sensors, the outdoor sensor, and of the speed that a
+drive shows.
 
 Does not contain the faults themselves; see `hil.plant.fluid.sensor_fault` and the devices.
 """
@@ -8,7 +9,7 @@ from collections.abc import Callable
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
-from hil.fault.base import FaultAction, FaultReset, FaultType
+from hil.fault.base import FaultAction, FaultReset, FaultType, attribute_fault
 
 _SENSOR_LIMITS = (1.0, float(LIMITS["humidity_sensors"][1]))
 
@@ -38,6 +39,11 @@ def _stuck_sensor_fault(sensor: str) -> tuple[FaultAction, FaultReset]:
 def _set_humidity_error(testbed: Testbed, value: float) -> None:
     for sensor in testbed.surroundings.humidity_sensors[:1]:
         sensor.set_humidity_error(value)
+
+
+def _set_temperature_error(testbed: Testbed, kelvin: float) -> None:
+    for sensor in testbed.surroundings.humidity_sensors[:1]:
+        sensor.set_temperature_error(kelvin)
 
 
 def _silence_humidity(testbed: Testbed, value: float) -> None:
@@ -122,6 +128,17 @@ SENSOR_EVENTS: dict[str, FaultType] = {
         _set_humidity_error,
         lambda testbed: _set_humidity_error(testbed, 0.0),
         limits=(-50, 50),
+    ),
+    "room_sensor_offset": FaultType(
+        "the temperature of the first humidity sensor reads VALUE K too high",
+        _set_temperature_error,
+        lambda testbed: _set_temperature_error(testbed, 0.0),
+        limits=(-20, 20),
+    ),
+    "drive_speed_register": FaultType(
+        "the drive of pump 1 shows a speed of VALUE %",
+        *attribute_fault(lambda testbed: testbed.drives[0], "shown_pct", None, float),
+        limits=(0, 100),
     ),
 }
 """All faults of this module."""

@@ -95,14 +95,14 @@ _ABSENT_IN_PAIR = frozenset(
 
 _WORDS = {
     "bmc_busy bmc_refuses bmc_silent bmc_slow bmc_reboot optics_dirty loads_ignore loads_stay_on "
-    "outlet_ignores": _LOADS,
+    "bmc_temperature bmc_power outlet_ignores": _LOADS,
     "sky_blocked sky_mask modem_success modem_dead modem_reset modem_reset_transfer "
     "modem_reset_session modem_reset_next modem_status modem_lost_acks modem_refuses "
     "modem_rings_at modem_ring modem_unplugged gateway_down ground_silent ground_forged "
     "ground_replays": _MODEM,
     "receipts_forged receipts_missing": _LOG,
     "confirm_config roll_back_config forged_setpoint push_dp push_setpoint": _REMOTE,
-    "dew_frozen humidity_dead humidity_error humidity_stuck": _HUMIDITY,
+    "dew_frozen humidity_dead humidity_error humidity_stuck room_sensor_offset": _HUMIDITY,
     "fan_dead fan_lost fan_trip": _FANS,
     "meter_reset meter_rollover": _METERS,
     "outdoor_dead": _OUTDOOR,

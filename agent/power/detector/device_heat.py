@@ -40,11 +40,13 @@ reading of the running load. A load that is off gives no evidence: the alarm sta
 the load has run again for `_PROOF_US` and is not warm. If the protection has found a loss of flow
 of the whole row meanwhile, its end shows that the cause is gone, unless a branch is still shut.
 
-A temperature that jumps faster than heat can is not used until it has come back. All devices warm:
-no flow. One device warm: its own branch is blocked.
+A temperature that no heat explains is not used (`agent.power.detector.case_check`), and is an alarm
+after `_DOUBT_US`. At the limit of the class it limits the power after `_DOUBT_LIMIT_US`. All devices warm: no flow.
+One device warm: its own branch is blocked.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
+from agent.power.detector.case_check import CaseCheck
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -53,6 +55,9 @@ if TYPE_CHECKING:
 
 DEVICE_HOT = AlarmRecord(
     "device_hot", NORMAL, "is hotter than its power and the supply explain:", "load", True
+)
+DEVICE_SENSOR = AlarmRecord(
+    "device_sensor", NORMAL, "shows a device temperature that no heat explains:", "load", True
 )
 
 _WARM_K, _HOT_K = 4.0, 8.0
@@ -69,7 +74,8 @@ _FOLLOW_S = 20.0
 _LEARN_S, _LEARN_K = 60.0, 3.0
 _MIN_RISE_K = 4.0
 _STEADY_S, _STEADY_BAND = 60.0, 0.05
-_JUMP_K, _JUMP_K_S = 15.0, 5.0
+_MOST_POWER = 13 / 10
+_DOUBT_US, _DOUBT_LIMIT_US = 30 * SECOND, 5 * SECOND
 _FAST_K, _FAST_K_S = 1.5, 1.5
 """A supply rises by at most 0.7 K/s, a case without flow by 2.2 K/s at 90 % of its rating."""
 _SHARE = 6 / 10
@@ -86,8 +92,8 @@ class DeviceHeat:
         self.load = load
         self.is_warm: bool | None = None
         self.is_compared = False
-        self._read_at = self._valid_at = 0
-        self._case_c: float | None = None
+        self._read_at = self._valid_at = self._doubted_from = 0
+        self._check = CaseCheck()
         self._supply_c: float | None = None
         self._assumed_c: float | None = None
         self._power_ratio = 0.0
@@ -126,7 +132,10 @@ class DeviceHeat:
             or now - target.read_at > _STALE_US
             or not load.is_on
         ):
-            self.is_warm, self._case_c, self.is_compared = None, None, False
+            self.is_warm, self.is_compared = None, False
+            self._check.forget()
+            self._doubted_from = now
+            load.set_case_false(False)
             self._hold_heat(is_certain, now)
             self._show_heat(now)
             load.set_cool(False)
@@ -135,16 +144,17 @@ class DeviceHeat:
             return
         dt = min((target.read_at - self._read_at) / 1_000_000, _FOLLOW_S)
         self._read_at = target.read_at
-        if not self._is_possible(target.case_c, now):
-            self.is_warm, self.is_compared = None, False
-            load.set_cool(False)
-            return
-        power_ratio = (load.limit_w if target.power_w is None else target.power_w) / load.max_w
+        power_w = target.power_w
+        if power_w is None or power_w > _MOST_POWER * load.max_w:  # unknown, or false
+            power_w = load.limit_w
+        power_ratio = power_w / load.max_w
         self._power_ratio = _follow_down(self._power_ratio, power_ratio, dt)
         is_steady = -_STEADY_BAND < power_ratio - self._steady_ratio < _STEADY_BAND
         self._steady_s = self._steady_s + dt if is_steady else 0.0
         if not is_steady:
             self._steady_ratio = power_ratio
+        if not self._is_possible(target.case_c, supply_c, now):
+            return
         more = power_ratio - self._balance_ratio
         if supply_c is not None:
             self._supply_c = _follow_down(self._supply_c, supply_c, dt)
@@ -167,18 +177,30 @@ class DeviceHeat:
         is_small = drawn_w is not None and drawn_w * _SAFE_DIVISOR < self.load.max_w
         return self.load.is_on and not is_small
 
-    def _is_possible(self, case_c: float, now: int) -> bool:
-        """Return whether heat can have moved the case from its last good reading."""
-        last_c, elapsed_s = self._case_c, (now - self._valid_at) / 1_000_000
-        if last_c is not None:
-            max_change_k = _JUMP_K + _JUMP_K_S * min(elapsed_s, _FOLLOW_S)
-            if not -max_change_k <= case_c - last_c <= max_change_k:
-                return False
+    def _is_possible(self, case_c: float, supply_c: "float | None", now: int) -> bool:
+        """Return whether heat explains the reading. If not, it can still limit the power."""
+        check, load, elapsed_s = self._check, self.load, (now - self._valid_at) / 1_000_000
+        last_c, expected_c = check.last_c, None
+        if self._supply_c is not None:
+            ratio = 1.0 if self._resistance_ratio is None else self._resistance_ratio
+            expected_c = self._supply_c + load.load_class.rise_k * self._power_ratio * ratio
+        is_possible = check.step(case_c, supply_c, expected_c, now)
+        self._doubted_from = now if is_possible else self._doubted_from
+        doubted_us = now - self._doubted_from
+        load.set_case_false(doubted_us >= _DOUBT_US)
+        if not is_possible:
+            self.is_warm, self.is_compared = None, False
+            load.set_cool(False)
+            if case_c >= load.load_class.limit_c and doubted_us >= _DOUBT_LIMIT_US:
+                self._hot_since = self._hot_since if load.is_hot else now
+                load.set_heat(True, load.is_overheated)
+                self._show_heat(now)
+            return False
         self._is_falling = last_c is None or case_c < last_c  # one reading shows no direction
         # A reading can have whole degrees: one step soon after the last reading is not fast.
         self._is_fast = last_c is not None and case_c - last_c >= _FAST_K_S * max(1.0, elapsed_s)
-        self._case_c, self._valid_at = case_c, now
-        self.load.set_case_known()
+        self._valid_at = now
+        load.set_case_known()
         return True
 
     def _compare(self, case_c: float, more: float, dt: float, now: int) -> None:

@@ -26,7 +26,8 @@ FALSE_VALUE, NEUTRAL, FAILURE = "false", "neutral", "failure"
 
 _NEEDS_PAIR = "needs a pair of controllers; `coldloop hil takeover` draws its faults"
 _NEEDS_GROUP = "needs a group of CDUs; `coldloop hil group` draws its failures"
-_FALSE_VALUES = {*SENSOR_EVENTS, *REGISTER_EVENTS, "rpu_no_value"}
+_FALSE_OF_LOADS = ("bmc_temperature", "bmc_power")
+_FALSE_VALUES = {*SENSOR_EVENTS, *REGISTER_EVENTS, *_FALSE_OF_LOADS, "rpu_no_value"}
 _NEUTRAL = {*RECEIVER_EVENTS, *LINK_EVENTS, *MODEM_EVENTS, *CONFIG_EVENTS, "broker_down"} - {
     "push_setpoint",
     "push_dp",

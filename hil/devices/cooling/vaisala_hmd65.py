@@ -79,6 +79,11 @@ class HumiditySensor(TableServer):
         self.humidity_error_pct = percent
         self.invalidate()
 
+    def set_temperature_error(self, kelvin: float) -> None:
+        """Set the error of the temperature element, K."""
+        self.error_k = kelvin
+        self.invalidate()
+
     def freeze(self) -> None:
         """Freeze both elements at their present values."""
         self.frozen_values = (self.measured_values[0], self.measured_values[1])

@@ -75,12 +75,13 @@ class AbbAcs580(ModbusServer):
 
     trip(code)     the shaft coasts to a stop; bit 3 is set until a reset
     trip_persists  a reset has no effect while this is true
+    shown_pct      actual 1 shows this speed, %
     local          switched to local mode: bit 9 is 0, writes are confirmed without an effect
     cut_power      the drive does not reply, and the shaft coasts to a stop; without power it
                    does not trip and does not restart
     """
 
-    FAULTS = ModbusServer.FAULTS | {"trip_persists", "local"}
+    FAULTS = ModbusServer.FAULTS | {"trip_persists", "local", "shown_pct"}
     functions = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43))
     identity = {  # noqa: RUF012
         0: "ABB",
@@ -117,6 +118,7 @@ class AbbAcs580(ModbusServer):
         self.fault = 0
         self.trip_persists = self.local = False
         self.local_writes = 0
+        self.shown_pct: float | None = None
         self.hours = 2345.0
         self.running = self.shaft.speed_pct > 0.0
         self.inhibited = False
@@ -278,9 +280,10 @@ class AbbAcs580(ModbusServer):
         if self._updated_at >= 0 and speed > 0.0:
             self.hours += (now - self._updated_at) / 3600 / SECOND
         self._updated_at = now
+        shown_pct = speed if self.shown_pct is None else self.shown_pct
         values = (
             (STATUS, self._status(speed)),
-            (ACT1, round(speed / 100.0 * FULL_SPEED) & 0xFFFF),
+            (ACT1, round(shown_pct / 100.0 * FULL_SPEED) & 0xFFFF),
             (ACT2, round((speed / 100.0) ** 2 * FULL_TORQUE)),
         )
         for address, value in values:

@@ -27,6 +27,8 @@ Faults:
     ignores_limits      limits are confirmed and stored, and have no effect
     ignores_resets      power actions are confirmed and have no effect
     limits_deferred     a limit takes effect at the next `reboot`
+    shown_case_c        all device temperatures show this value, °C
+    power_scale         all powers show the value of their sensor times this
 """
 
 from __future__ import annotations
@@ -63,6 +65,8 @@ class RedfishBmc(FaultTarget):
             "limits_deferred",
             "response_us",
             "token_uses",
+            "shown_case_c",
+            "power_scale",
         )
     )
 
@@ -88,6 +92,8 @@ class RedfishBmc(FaultTarget):
         self.ignores_limits = self.ignores_resets = False
         self.response_us = _RESPONSE_US
         self.token_uses = 1_000_000
+        self.shown_case_c: float | None = None
+        self.power_scale = 1.0
         self.case_c: dict[str, Callable[[], float]] = {}
         self.limits_w: dict[str, int] = {load.name: int(load.rated_w) for load in loads}
         self.patches: list[tuple[int, str, int]] = []
@@ -252,7 +258,7 @@ class RedfishBmc(FaultTarget):
         return 204, None, []
 
     def _resource(self, load: CappedLoad, is_older: bool, now: int) -> dict[str, object]:
-        watts = round(load.watts(now), 1)
+        watts = round(load.watts(now) * self.power_scale, 1)
         if is_older:
             limit = {"LimitInWatts": self.limits_w[load.name], "LimitException": "LogEventOnly"}
             control = {"PowerConsumedWatts": watts, "PowerCapacityWatts": int(load.rated_w)}
@@ -266,7 +272,8 @@ class RedfishBmc(FaultTarget):
         resource: dict[str, object] = {"PowerWatts": {"Reading": watts}, "PowerLimitWatts": limits}
         read_case_c = self.case_c.get(load.name)
         if read_case_c is not None:
-            case_c = round(read_case_c()) if load.is_on else None
+            shown_c = read_case_c() if self.shown_case_c is None else self.shown_case_c
+            case_c = round(shown_c) if load.is_on else None
             resource["TemperatureCelsius"] = {"Reading": case_c}
         return resource
 

@@ -65,6 +65,16 @@ LOAD_EVENTS: dict[str, FaultType] = {
     "bmc_silent": FaultType(
         "the services of the loads do not answer", *attribute_fault(_all_bmcs, "silent")
     ),
+    "bmc_temperature": FaultType(
+        "the services of the loads show VALUE °C for all devices",
+        *attribute_fault(_all_bmcs, "shown_case_c", None, float),
+        limits=(-40, 150),
+    ),
+    "bmc_power": FaultType(
+        "the services of the loads show VALUE % of their power",
+        *attribute_fault(_all_bmcs, "power_scale", 1.0, lambda value: value / 100.0),
+        limits=(0, 10_000),
+    ),
     "bmc_refuses": FaultType(
         "the services of the loads reject limits", *attribute_fault(_all_bmcs, "rejects_limits")
     ),

@@ -96,6 +96,21 @@ def test_limits_of_both_schemas_are_set_and_verified(fault):
     assert len(bench.bmc.patches) == 2
 
 
+def test_false_power_and_temperature_are_shown_and_end():
+    bench = RedfishBench()
+    bench.bmc.case_c["new"] = lambda: 62.0
+    new, old = bench.client.targets
+    bench.run(20)
+    for scale, case_c, watts, shown_c in (
+        (0.1, 110.0, (1_000, 500), 110),
+        (1.0, None, (10_000, 5_000), 62),
+    ):
+        bench.bmc.inject("power_scale", scale)
+        bench.bmc.inject("shown_case_c", case_c)
+        bench.run(20)
+        assert ((new.power_w, old.power_w), new.case_c) == (watts, shown_c)
+
+
 def test_limit_is_sent_immediately():
     bench = RedfishBench()
     bench.run(1)

@@ -11,6 +11,7 @@ import pytest
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
+from hil.devices.drives.abb_acs580 import ACT1
 from hil.devices.power.abb_meter import AbbMeter
 from hil.fault.process.plant import PLANT_EVENTS
 from hil.fault.process.power import POWER_EVENTS
@@ -115,7 +116,22 @@ MOVES: list[tuple[str, float, float, Callable[[Testbed], float], float, float]] 
         9.0,
         2.0,
     ),
+    (
+        "room_sensor_offset",
+        10.0,
+        1,
+        lambda r: r.surroundings.humidity_sensors[0].measured_values[1],
+        9.0,
+        0.5,
+    ),
+    ("drive_speed_register", 0.0, 1, lambda r: _shown_speed(r), -14_000.0, 1.0),
 ]
+
+
+def _shown_speed(testbed: Testbed) -> float:
+    drive = testbed.drives[0]
+    drive.refresh(testbed.world.now)
+    return float(drive.registers[ACT1])
 
 
 def _meter(testbed: Testbed) -> AbbMeter:

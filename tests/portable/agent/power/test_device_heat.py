@@ -177,6 +177,75 @@ def test_jump_is_not_used():
     eq(bench.step(62.0), (False, False, False))
 
 
+def test_a_false_temperature_at_the_limit_limits_the_load_and_does_not_switch_it_off():
+    bench = HeatRig()
+    bench.settle()
+    seen = [bench.step(110.0) for _ in range(300)]
+    eq([hot for _, hot, _ in seen].index(True), 4)
+    eq({(warm, over) for warm, _, over in seen}, {(None, False)})
+    eq(bench.load.is_case_false, True)
+    eq(bench.step(62.0), (False, False, False))
+    eq(bench.load.is_case_false, False)
+
+
+def test_a_jump_that_moves_on_is_heat():
+    """The service held an old value for a minute, while its branch was blocked."""
+    bench = HeatRig()
+    bench.settle()
+    eq([bench.step(90.0 + 0.5 * i)[2] for i in range(12)], [False] * 9 + [True] * 3)
+    bench = HeatRig()
+    bench.settle()
+    seen = [bench.step(110.0 - 0.5 * i)[2] for i in range(12)]
+    eq(seen[:5], [False] * 5)
+    eq(seen[-1], True)
+
+
+def test_a_temperature_below_the_supply_is_not_used_and_not_learned():
+    for false_c in (0.0, 28.0):
+        bench = HeatRig()
+        bench.settle()
+        for i in range(200):
+            eq(bench.step(false_c), (None, False, False))
+            eq((i, bench.load.is_case_false), (i, i >= 29))
+        for _ in range(100):
+            eq(bench.step(62.0), (False, False, False))
+        eq((bench.load.is_case_false, bench.load.is_heat_shown), (False, False))
+
+
+def test_a_false_temperature_above_the_supply_is_not_learned():
+    bench = HeatRig()
+    bench.settle()
+    for _ in range(200):
+        eq(bench.step(36.0)[0], None)
+    for _ in range(100):
+        eq(bench.step(62.0), (False, False, False))
+
+
+def test_a_load_without_a_reading_has_no_false_one():
+    bench = HeatRig()
+    bench.settle()
+    for _ in range(40):
+        bench.step(0.0)
+    eq(bench.load.is_case_false, True)
+    bench.target.case_c = None
+    bench.heat.step(32.0, (bench.second + 1) * SECOND)
+    eq(bench.load.is_case_false, False)
+    bench.second += 1
+    eq(bench.step(50.0)[0], False)  # after a gap there is nothing to jump from
+
+
+def test_a_power_above_the_rating_is_not_used():
+    bench = HeatRig()
+    bench.settle()
+    for _ in range(200):
+        eq(bench.step(62.0, 9000), (False, False, False))
+    bench.settle()
+    for watts, is_hot in ((1300, False), (1301, True)):  # 1300 W explain 74 °C, the limit does not
+        bench = HeatRig()
+        bench.settle()
+        eq((watts, [bench.step(62.0 + i, watts)[1] for i in range(13)][-1]), (watts, is_hot))
+
+
 def test_temperature_without_supply_uses_the_last_one():
     bench = HeatRig()
     eq(bench.step(62.0, 900, None)[0], None)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is the reading of a device temperature possible?
+
+Does not limit loads; see `agent.power.detector.device_heat`. Temperatures in °C.
+
+    below the supply            nothing cools a device below its coolant
+    a jump                      heat moves a case by at most `_JUMP_K` + `_JUMP_K_S` a second
+
+Such a reading is doubted until it comes back near the last good reading or near the expectation of
+its power and its supply, or until it moves as heat does: by `_MOVED_K` since the jump. A device
+whose power is limited becomes colder, and one without flow becomes hotter; a false value stands
+still. So a false value limits a load, but does not switch it off.
+"""
+
+_COLDER_K = 3.0
+_JUMP_K, _JUMP_K_S, _MOST_S = 10.0, 5.0, 20.0
+_BACK_K = 10.0
+_MOVED_K = 3.0
+
+
+class CaseCheck:
+    """`is_doubted`: the last reading is not used. `last_c`: the last good reading, or None."""
+
+    def __init__(self) -> None:
+        self.is_doubted = False
+        self.last_c: float | None = None
+        self._raw_c: float | None = None
+        self._jumped_c: float | None = None
+        self._read_at = 0
+
+    def forget(self) -> None:
+        """There is no reading: the next one has no one before it."""
+        self.last_c = self._raw_c = self._jumped_c = None
+        self.is_doubted = False
+
+    def step(
+        self, case_c: float, supply_c: "float | None", expected_c: "float | None", now_us: int
+    ) -> bool:
+        """Take a new reading. Return whether it is possible. `expected_c`: None if unknown."""
+        elapsed_s = min((now_us - self._read_at) / 1_000_000, _MOST_S)
+        raw_c, self._raw_c, self._read_at = self._raw_c, case_c, now_us
+        most_k = _JUMP_K + _JUMP_K_S * elapsed_s
+        if raw_c is not None and not -most_k <= case_c - raw_c <= most_k:
+            self._jumped_c = case_c
+        if self._jumped_c is not None and self._is_back(case_c, expected_c):
+            self._jumped_c = None
+        is_below = supply_c is not None and case_c < supply_c - _COLDER_K
+        self.is_doubted = is_below or self._jumped_c is not None
+        if not self.is_doubted:
+            self.last_c = case_c
+        return not self.is_doubted
+
+    def _is_back(self, case_c: float, expected_c: "float | None") -> bool:
+        """Return whether a reading after a jump is good again."""
+        if self._jumped_c is not None and abs(case_c - self._jumped_c) >= _MOVED_K:
+            return True
+        known = [c for c in (self.last_c, expected_c) if c is not None]
+        return True in [abs(case_c - c) < _BACK_K for c in known]
