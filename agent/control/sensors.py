@@ -222,6 +222,8 @@ class ControlSensors:
         readings.fws_flow_lpm, readings.fws_supply_c = inputs.fws_flow_lpm, inputs.fws_supply_c
         if row is None:
             return 0.0
+        if self.facility_check.estimate_lpm is not None:
+            inputs.fws_flow_lpm = self.facility_check.estimate_lpm
         protection = self._protection
         inputs.is_row_usual = None if protection is None else protection.is_row_usual
         inputs.is_level_low = protection is not None and protection.is_level_low

@@ -5,6 +5,8 @@ Does not limit loads; see `agent.power.detector.device_heat`. Temperatures in °
 
     below the supply            nothing cools a device below its coolant
     a jump                      heat moves a case by at most `_JUMP_K` + `_JUMP_K_S` a second
+    a first reading at the      it may be such a value from before a restart or a gap
+    limit of the class
 
 Such a reading is doubted until it comes back near the last good reading or near the expectation of
 its power and its supply, or until it moves as heat does: by `_MOVED_K` since the jump. A device
@@ -34,13 +36,19 @@ class CaseCheck:
         self.is_doubted = False
 
     def step(
-        self, case_c: float, supply_c: "float | None", expected_c: "float | None", now_us: int
+        self,
+        case_c: float,
+        limit_c: float,
+        supply_c: "float | None",
+        expected_c: "float | None",
+        now_us: int,
     ) -> bool:
         """Take a new reading. Return whether it is possible. `expected_c`: None if unknown."""
         elapsed_s = min((now_us - self._read_at) / 1_000_000, _MOST_S)
         raw_c, self._raw_c, self._read_at = self._raw_c, case_c, now_us
         most_k = _JUMP_K + _JUMP_K_S * elapsed_s
-        if raw_c is not None and not -most_k <= case_c - raw_c <= most_k:
+        is_jump = raw_c is not None and not -most_k <= case_c - raw_c <= most_k
+        if is_jump or (raw_c is None and case_c >= limit_c):
             self._jumped_c = case_c
         if self._jumped_c is not None and self._is_back(case_c, expected_c):
             self._jumped_c = None

@@ -180,20 +180,21 @@ class DeviceHeat:
     def _is_possible(self, case_c: float, supply_c: "float | None", now: int) -> bool:
         """Return whether heat explains the reading. If not, it can still limit the power."""
         check, load, elapsed_s = self._check, self.load, (now - self._valid_at) / 1_000_000
-        last_c, expected_c = check.last_c, None
+        last_c, limit_c, expected_c = check.last_c, load.load_class.limit_c, None
         if self._supply_c is not None:
             ratio = 1.0 if self._resistance_ratio is None else self._resistance_ratio
             expected_c = self._supply_c + load.load_class.rise_k * self._power_ratio * ratio
-        is_possible = check.step(case_c, supply_c, expected_c, now)
-        self._doubted_from = now if is_possible else self._doubted_from
-        doubted_us = now - self._doubted_from
+        was_doubted = check.is_doubted
+        is_possible = check.step(case_c, limit_c, supply_c, expected_c, now)
+        self._doubted_from = self._doubted_from if was_doubted else now
+        doubted_us = 0 if is_possible else now - self._doubted_from
         load.set_case_false(doubted_us >= _DOUBT_US)
         if not is_possible:
             self.is_warm, self.is_compared = None, False
             load.set_cool(False)
-            if case_c >= load.load_class.limit_c and doubted_us >= _DOUBT_LIMIT_US:
+            if case_c >= limit_c and (last_c is None or doubted_us >= _DOUBT_LIMIT_US):
                 self._hot_since = self._hot_since if load.is_hot else now
-                load.set_heat(True, load.is_overheated)
+                load.set_heat(True, load.is_overheated or load.ineffective)
                 self._show_heat(now)
             return False
         self._is_falling = last_c is None or case_c < last_c  # one reading shows no direction

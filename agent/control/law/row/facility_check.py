@@ -16,8 +16,8 @@ A real change of the flow is in R1 after some seconds. Until then, and while R1 
 flow `is_unproven`: nothing is learned from it. After a jump it shows no reversed valve either; a
 false sensor of the row must not hide one. A return that jumps up is not used until R1 agrees with
 it, or while R1 says nothing, until it is in the range of the other temperatures for `_APART_S`: an
-estimate of the supply must not be too high. A flow that jumps far above that of its position is not
-used while R1 says nothing; one that falls is, because the heat may have no way out.
+estimate of the supply must not be too high. A flow that jumps away from that of its position is not
+used for this estimate while R1 says nothing. All else uses it: the heat may have no way out.
 """
 
 TYPE_CHECKING = False
@@ -44,12 +44,14 @@ _MODEL_K, _MODEL_SHARE = 5 / 10, 12 / 100
 class FacilityCheck:
     """`flow`, `fws_return`: what the relations accuse. `is_unproven`: the flow is.
     `is_jump_unproven`: it is since the start, or since it jumped while the valve stood.
+    `estimate_lpm`: the flow for the estimates of the row, if it is not the reading, L/min.
     """
 
     def __init__(self) -> None:
         self.flow, self.fws_return = _Accused(_FLOW_PROOF_S), _Accused(_RETURN_PROOF_S)
-        self.is_unproven = self._is_return_unproven = self._is_too_high = False
+        self.is_unproven = self._is_return_unproven = False
         self.is_jump_unproven = True
+        self.estimate_lpm: float | None = None
         self._last_lpm: float | None = None
         self._last_return_c: float | None = None
         self._last_pct = self._apart_s = self._possible_s = self._all_s = 0.0
@@ -70,12 +72,12 @@ class FacilityCheck:
         """
         lpm, position = r.fws_flow_lpm, position_pct or 0.0
         curve_lpm = exchanger.flow_at(position) if position >= _LEAST_PCT else None
-        self._is_too_high = False
+        self.estimate_lpm = None
         if lpm is not None:
             self._note_jumps(r, lpm, position, exchanger)
             balance = _HeatBalance(r, rise_k, heat_factor, exchanger)
             self._compare(r, lpm, curve_lpm, balance, dt)
-        if self.flow.is_suspect or self._is_too_high:
+        if self.flow.is_suspect:
             r.fws_flow_lpm = curve_lpm
         if self.fws_return.is_suspect or self._is_return_unproven:
             r.fws_return_c = None
@@ -126,8 +128,8 @@ class FacilityCheck:
         misfit, curve_misfit = balance.misfit(lpm), balance.misfit(curve_lpm)
         is_possible = _is_possible(r)
         by_heat = None if misfit is None else misfit <= _MISFIT and is_possible
-        is_above = curve_lpm is not None and lpm > curve_lpm and not fits_curve
-        self._is_too_high = is_above and by_heat is None and self.is_jump_unproven
+        if by_heat is None and self.is_jump_unproven and not fits_curve:
+            self.estimate_lpm = curve_lpm
         is_flow_third = False
         if misfit is not None and curve_misfit is not None:
             is_far = misfit > _MISFIT and not fits_curve and curve_misfit <= _MISFIT

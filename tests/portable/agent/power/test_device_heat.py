@@ -181,18 +181,35 @@ def test_a_false_temperature_at_the_limit_limits_the_load_and_does_not_switch_it
     bench = HeatRig()
     bench.settle()
     seen = [bench.step(110.0) for _ in range(300)]
-    eq([hot for _, hot, _ in seen].index(True), 4)
+    eq([hot for _, hot, _ in seen].index(True), 5)
     eq({(warm, over) for warm, _, over in seen}, {(None, False)})
     eq(bench.load.is_case_false, True)
     eq(bench.step(62.0), (False, False, False))
     eq(bench.load.is_case_false, False)
 
 
+def test_a_first_reading_at_the_limit_limits_the_load_at_once_until_it_moves():
+    """The false value is from before a restart, or the device is hot: its limit then moves it."""
+    for supply_c in (32.0, None):
+        bench = HeatRig()
+        eq({bench.step(110.0, 300, supply_c) for _ in range(200)}, {(None, True, False)})
+        seen = [bench.step(110.0 - 0.5 * i, 300, supply_c)[2] for i in range(1, 12)]
+        eq(seen, [False] * 5 + [True] * 6)
+    bench = HeatRig()
+    bench.settle()
+    bench.target.case_c = None
+    bench.heat.step(32.0, bench.second * SECOND)
+    eq(bench.step(95.0), (None, True, False))  # after a gap
+    bench = HeatRig()
+    bench.load.set_ineffective(True)
+    eq(bench.step(95.0), (None, True, True))
+
+
 def test_a_jump_that_moves_on_is_heat():
     """The service held an old value for a minute, while its branch was blocked."""
     bench = HeatRig()
     bench.settle()
-    eq([bench.step(90.0 + 0.5 * i)[2] for i in range(12)], [False] * 9 + [True] * 3)
+    eq([bench.step(90.0 + 0.5 * i)[2] for i in range(12)], [False] * 10 + [True] * 2)
     bench = HeatRig()
     bench.settle()
     seen = [bench.step(110.0 - 0.5 * i)[2] for i in range(12)]
@@ -206,7 +223,7 @@ def test_a_temperature_below_the_supply_is_not_used_and_not_learned():
         bench.settle()
         for i in range(200):
             eq(bench.step(false_c), (None, False, False))
-            eq((i, bench.load.is_case_false), (i, i >= 29))
+            eq((i, bench.load.is_case_false), (i, i >= 30))
         for _ in range(100):
             eq(bench.step(62.0), (False, False, False))
         eq((bench.load.is_case_false, bench.load.is_heat_shown), (False, False))

@@ -137,25 +137,29 @@ def test_without_heat_or_a_valid_row_nothing_is_accused():
     assert facility.accused() == (False, False)
 
 
-def test_a_flow_that_jumps_far_up_is_not_used_while_the_row_is_unknown():
-    """A larger flow can make the estimate of the supply too high; one that falls is believed."""
-    for factor, used in ((10.0, 1.0), (1.7, 1.0), (1.3, 1.3), (0.1, 0.1)):
+def test_a_flow_that_jumps_is_no_basis_of_an_estimate_while_the_row_is_unknown():
+    """The reading stays: a flow that falls can be true."""
+    for factor, used in ((10.0, 1.0), (1.7, 1.0), (1.3, None), (0.1, 1.0)):
         facility = FacilityRig()
         facility.step(60)
         rise_k, facility.rise_k = facility.rise_k, None
         facility.step(30, lpm=factor * facility.lpm)
-        near(facility.r.fws_flow_lpm / facility.lpm, used, 0.01)
+        near(facility.r.fws_flow_lpm / facility.lpm, factor, 0.01)
+        if used is None:
+            assert facility.check.estimate_lpm is None
+        else:
+            near(facility.check.estimate_lpm / facility.lpm, used, 0.01)
         assert facility.accused() == (False, False)
+        facility.rise_k = rise_k
+        facility.step(1, lpm=1.2 * facility.lpm)
+        assert facility.check.estimate_lpm is None
     facility = FacilityRig()
     facility.step(60)
     facility.rise_k = None
     facility.step(5, lpm=10.0 * facility.lpm)
     facility.r.fws_flow_lpm = None
     facility.check.step(facility.r, None, 1.0, PCT, facility.exchanger, 1.0)
-    assert facility.r.fws_flow_lpm is None
-    facility.rise_k = rise_k
-    facility.step(1, lpm=1.2 * facility.lpm)
-    near(facility.r.fws_flow_lpm / facility.lpm, 1.2, 0.01)
+    assert facility.check.estimate_lpm is None
 
 
 def test_water_above_the_return_that_takes_heat_is_false():
