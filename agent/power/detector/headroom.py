@@ -14,7 +14,8 @@ rise_k_s    rise of the supply in K/s, over the last `_HISTORY_LENGTH` readings;
 heat_rejection_lost   the facility water does not flow although the valve is open (two readings), or
             less than half of the loads' heat leaves the coolant and the supply would exceed
             `max_supply_c` within `_LOOKAHEAD_S`. It ends when the water flows and the supply does
-            not rise, at the earliest `_CLEAR_US` after the last evidence
+            not rise, at the earliest `_CLEAR_US` after the last evidence. A valve that has closed
+            explains water that stands, but only after `_CLOSED_US`: a false supply closes it too
 
 A facility flow meter can be false. Water that stands lets the supply rise by 6 K and more in
 `_FALSE_US`, and the return comes near to it. If the heat of the loads leaves the coolant meanwhile,
@@ -31,7 +32,7 @@ _HISTORY_LENGTH = 4
 _LOOKAHEAD_S = 30.0
 _FAST_K_S = 0.2
 _NOISE_FACTOR, _NOISE_DECAY = 3.0, 9 / 10
-_CLEAR_US = 10 * SECOND
+_CLEAR_US, _CLOSED_US = 10 * SECOND, 60 * SECOND
 _NO_FLOW_FRACTION, _MAX_FALL = 0.05, 1 / 300
 _OPEN_PCT = 15.0
 _MIN_LPM = 1.0
@@ -171,5 +172,7 @@ class CoolingHeadroom:
             self._evidence_at = read_at
             self.heat_rejection_lost = True
             self.loss_reason = "the facility water stands still" if is_still else "supply rises"
-        elif self._slope_k <= 0 and read_at - self._evidence_at >= _CLEAR_US:
-            self.heat_rejection_lost = False
+        elif self._slope_k <= 0:
+            clear_us = _CLOSED_US if self.is_still else _CLEAR_US
+            if read_at - self._evidence_at >= clear_us:
+                self.heat_rejection_lost = False

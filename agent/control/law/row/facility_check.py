@@ -17,7 +17,8 @@ flow `is_unproven`: nothing is learned from it. After a jump it shows no reverse
 false sensor of the row must not hide one. A return that jumps up is not used until R1 agrees with
 it, or while R1 says nothing, until it is in the range of the other temperatures for `_APART_S`: an
 estimate of the supply must not be too high. A flow that jumps away from that of its position is not
-used for this estimate while R1 says nothing. All else uses it: the heat may have no way out.
+used for this estimate while R1 says nothing, if the water becomes warmer: some of it flows. All else
+uses the flow: the heat may have no way out.
 """
 
 TYPE_CHECKING = False
@@ -128,7 +129,7 @@ class FacilityCheck:
         misfit, curve_misfit = balance.misfit(lpm), balance.misfit(curve_lpm)
         is_possible = _is_possible(r)
         by_heat = None if misfit is None else misfit <= _MISFIT and is_possible
-        if by_heat is None and self.is_jump_unproven and not fits_curve:
+        if by_heat is None and self.is_jump_unproven and not fits_curve and _takes_heat(r):
             self.estimate_lpm = curve_lpm
         is_flow_third = False
         if misfit is not None and curve_misfit is not None:
@@ -217,6 +218,14 @@ class _HeatBalance:
             r.return_c - r.fws_supply_c
         )
         return abs(apart_k) < _MODEL_K + _MODEL_SHARE * abs(self._rise_k)
+
+
+def _takes_heat(r: "RowReadings") -> bool:
+    """Return whether the facility return is well above the supply."""
+    fws_supply_c, fws_return_c = r.fws_supply_c, r.fws_return_c
+    if fws_supply_c is None or fws_return_c is None:
+        return False
+    return fws_return_c - fws_supply_c >= _INFORMATIVE_K
 
 
 def _is_possible(r: "RowReadings") -> bool:

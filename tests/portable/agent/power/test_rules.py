@@ -298,6 +298,26 @@ def test_two_zero_flow_readings_set_heat_rejection_lost():
     eq(head.no_flow_count, 0)
 
 
+def test_a_valve_that_closes_does_not_end_a_loss_at_once():
+    """A false supply that is cold closes the valve; the loss would come and go."""
+    head = CoolingHeadroom(45.0)
+    for lpm in (80.0, 0.0, 0.0):
+        head.add_fws_flow(lpm, 40.0)
+    run_steps(head, [32.0])
+    head.add_fws_flow(0.0, 5.0)
+    for i, is_lost in ((1, True), (59, True), (60, False)):
+        head.step((i * SECOND, 32.0), 1.9, 60.0, 24.0, False, 9_000)
+        eq((i, head.heat_rejection_lost), (i, is_lost))
+    for lpm in (80.0, 0.0, 0.0):
+        head.add_fws_flow(lpm, 40.0)
+    run_steps(head, [32.0], start_s=100)
+    head.add_fws_flow(0.0, 5.0)
+    head.add_fws_flow(80.0, 40.0)
+    for i, is_lost in ((109, True), (110, False)):
+        head.step((i * SECOND, 32.0), 1.9, 60.0, 24.0, False, 9_000)
+        eq((i, head.heat_rejection_lost), (i, is_lost))
+
+
 def with_a_zero_flow_meter():
     """Return a headroom whose facility flow meter shows nothing: 20 kW leave the coolant."""
     head = CoolingHeadroom(45.0)

@@ -160,6 +160,13 @@ def test_a_flow_that_jumps_is_no_basis_of_an_estimate_while_the_row_is_unknown()
     facility.r.fws_flow_lpm = None
     facility.check.step(facility.r, None, 1.0, PCT, facility.exchanger, 1.0)
     assert facility.check.estimate_lpm is None
+    fws_c = facility.good[1]
+    for return_c, is_used in ((fws_c + 2.9, False), (fws_c + 3.1, True)):  # no heat: no flow
+        facility = FacilityRig()
+        facility.step(60)
+        facility.rise_k = None
+        facility.step(10, lpm=0.0, return_c=return_c)
+        assert (facility.check.estimate_lpm is not None) == is_used
 
 
 def test_water_above_the_return_that_takes_heat_is_false():
