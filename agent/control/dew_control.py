@@ -11,7 +11,8 @@ uncertainty (`CoolingControl.uncertainty_k`).
 
 A supply that becomes unknown while the guard closes the valve says nothing new: the valve stays
 closed for `_HOLD_S`. An opening would make an estimate possible again, and the valve would cycle.
-While the supply is not known after that, and in each mode of manual operation, the opening of the
+If all readings of the row and of the facility return, also those that are suspect, are `_WARM_K`
+above the dew point, it opens: at a closed valve no relation can prove the suspect ones. While the supply is not known after that, and in each mode of manual operation, the opening of the
 valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`. Loads
 that are proven off give no heat: the supply falls to the facility water. If that is colder than the
 dew point and the open valve does not answer, this is an alarm too. After `_UNSEEN_S` it is one with
@@ -51,7 +52,7 @@ _SAFE_K = 2.0
 _IDLE_K, _IDLE_END_K = 1.0, 2.0
 _LEAST_FLOW = 0.15
 """Part of the design flow. Coolant that stands shows no heat: it stays in the cases."""
-_HOLD_S = 299.5
+_HOLD_S, _WARM_K = 299.5, 8.0
 _UNSEEN_S = 14.5
 _OPEN_PCT = 1.0
 _SUSPECT_S, _NEAR_K = 5.5, 1.0
@@ -129,7 +130,9 @@ class DewControl:
         valve does not answer: without any heat immediately, else after `_UNSEEN_S`.
         """
         is_off = self._limits is not None and self._limits.proven_off()
-        if self.guard.closing and self._unknown_s < _HOLD_S:
+        low_c = self._readings.lowest_reading_c
+        is_warm = low_c is not None and low_c >= guard_c + _WARM_K
+        if self.guard.closing and self._unknown_s < _HOLD_S and not is_warm:
             self._claim_bounds()
         else:
             heat_w = 0.0 if is_off else self._heat_w

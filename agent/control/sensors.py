@@ -194,6 +194,9 @@ class ControlSensors:
                 inputs.pump_pct = speed
         if self.plausibility is None:
             self.set_exchanger(exchanger)
+        read = inputs.supply_c, inputs.return_c, inputs.fws_return_c
+        known = [value for value in read if value is not None]
+        readings.lowest_reading_c = min(known) if len(known) == len(read) else None
         too_high_k = self._check_row(exchanger, dt)
         readings.supply_c = self.supply.update(now)
         low_c = readings.supply_c

@@ -52,6 +52,7 @@ class ControlReadings:
 
     `is_usual`: False if a reading is suspect, or an estimate, or the row is not the usual one. Then
     the models do not adapt. `lowest_supply_c`: the supply by the reading that shows the lowest.
+    `lowest_reading_c`: the lowest of supply, return and facility return as they were read.
     `low_flow_k`: see `agent.control.law.plausibility`. `is_fws_flow_unproven` and
     `is_fws_jump_unproven`: see `agent.control.law.row.facility_check`.
     """
@@ -59,6 +60,7 @@ class ControlReadings:
     def __init__(self) -> None:
         self.supply_c: float | None = None
         self.lowest_supply_c: float | None = None
+        self.lowest_reading_c: float | None = None
         self.return_c: float | None = None
         self.fws_supply_c: float | None = None
         self.flow_lpm: float | None = None

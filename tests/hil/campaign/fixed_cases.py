@@ -116,4 +116,28 @@ FAILED_ONCE = [
         ScenarioEvent(120.0, "facility_flow_scale", 10.0),
         ScenarioEvent(120.0, "rpu_slow", 200.0),
     ),
+    # supply and return stayed suspect at a closed valve: the supply rose to 54 °C
+    make_fixed_case(
+        840_960,
+        60.0,
+        "cold",
+        ScenarioEvent(120.0, "filter_clog", 95.0, 120.0),
+        ScenarioEvent(180.0, "return_offset", -8.0, 60.0),
+    ),
+    # both loads of a service were switched off by a false temperature
+    make_fixed_case(
+        761_000,
+        60.0,
+        "warm",
+        ScenarioEvent(120.0, "bmc_temperature", 110.0),
+        ScenarioEvent(169.5, "board_restart"),
+    ),
+    # 2.7 K below the dew point: a false flow made the estimate too high
+    make_fixed_case(
+        765_002,
+        30.0,
+        "cold",
+        ScenarioEvent(120.0, "facility_flow_register", 0.0),
+        ScenarioEvent(120.0, "supply_scale", 1.8),
+    ),
 ]

@@ -2,7 +2,7 @@
 """The bound of the valve for a supply that falls towards the dew point, or is not known."""
 
 from agent.control.dew_control import DewControl
-from agent.core.actuator import AT_MOST, PROTECTION, PUMPS, VALVE
+from agent.core.actuator import AT_MOST, INTERLOCK, PROTECTION, PUMPS, VALVE
 from tests.portable.support.check import eq
 
 
@@ -48,7 +48,7 @@ class DewCooling:
 class DewReadings:
     def __init__(self):
         self.supply_c, self.return_c, self.flow_lpm, self.fws_supply_c = 20.0, 30.0, 150.0, 10.0
-        self.lowest_supply_c = None
+        self.lowest_supply_c = self.lowest_reading_c = None
         self.valve_pct = 40.0
 
 
@@ -74,6 +74,21 @@ def test_a_supply_that_falls_to_the_dew_point_limits_the_valve_to_the_present_he
 
 def test_no_heat_that_was_measured_limits_nothing():
     eq(claims_at(18.0, flow_lpm=None), [])
+
+
+def test_warm_readings_open_the_valve_although_the_supply_is_unknown():
+    """At a closed valve no relation proves the suspect readings: they would stay suspect."""
+    closed, limited = (INTERLOCK, "dew", AT_MOST, 0.0, "dew"), "dew, supply unknown"
+    for lowest_c, is_closed in ((None, True), (22.9, True), (23.0, False), (40.0, False)):
+        context, readings = DewContext(), DewReadings()
+        control = DewControl(context, DewCooling(), readings)
+        for supply_c in (20.0, 15.1, None):
+            context.arbiters[VALVE].claims = []
+            readings.supply_c, readings.lowest_reading_c = supply_c, lowest_c
+            control.step(0, 1.0)
+        claims = context.arbiters[VALVE].claims
+        eq((lowest_c, claims == [closed]), (lowest_c, is_closed))
+        eq([claim[4] for claim in claims], ["dew" if is_closed else limited])
 
 
 class DewLimits:
