@@ -12,7 +12,9 @@ uncertainty (`CoolingControl.uncertainty_k`).
 A supply that becomes unknown while the guard closes the valve says nothing new: the valve stays
 closed for `_HOLD_S`. An opening would make an estimate possible again, and the valve would cycle.
 If all readings of the row and of the facility return, also those that are suspect, are `_WARM_K`
-above the dew point, it opens: at a closed valve no relation can prove the suspect ones. While the supply is not known after that, and in each mode of manual operation, the opening of the
+above the dew point, it opens: at a closed valve no relation can prove the suspect ones.
+
+While the supply is not known after that, and in each mode of manual operation, the opening of the
 valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`. Loads
 that are proven off give no heat: the supply falls to the facility water. If that is colder than the
 dew point and the open valve does not answer, this is an alarm too. After `_UNSEEN_S` it is one with

@@ -7,7 +7,7 @@ proof, and immediate (`agent.control.actuator.valve.ValveSign`). But a meter can
     effectiveness = (return - supply) / (return - fws_supply)
 
 Command and position are nearly shut, but the effectiveness is that of the opposite position, and
-supply and return have both fallen since the valve was told to close. A false supply does not do
+supply and return have both fallen since the valve got this command. A false supply does not do
 this: nothing cools the row then, and its return rises.
 """
 

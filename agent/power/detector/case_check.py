@@ -8,7 +8,7 @@ Does not limit loads; see `agent.power.detector.device_heat`. Temperatures in °
     a first reading at the      it may be such a value from before a restart or a gap
     limit of the class
 
-Such a reading is doubted until it comes back near the last good reading or near the expectation of
+Such a reading is suspect until it comes back near the last good reading or near the expectation of
 its power and its supply, or until it moves as heat does: by `_MOVED_K` since the jump. A device
 whose power is limited becomes colder, and one without flow becomes hotter; a false value stands
 still. So a false value limits a load, but does not switch it off.
@@ -21,10 +21,10 @@ _MOVED_K = 3.0
 
 
 class CaseCheck:
-    """`is_doubted`: the last reading is not used. `last_c`: the last good reading, or None."""
+    """`is_suspect`: the last reading is not used. `last_c`: the last good reading, or None."""
 
     def __init__(self) -> None:
-        self.is_doubted = False
+        self.is_suspect = False
         self.last_c: float | None = None
         self._raw_c: float | None = None
         self._jumped_c: float | None = None
@@ -33,7 +33,7 @@ class CaseCheck:
     def forget(self) -> None:
         """There is no reading: the next one has no one before it."""
         self.last_c = self._raw_c = self._jumped_c = None
-        self.is_doubted = False
+        self.is_suspect = False
 
     def step(
         self,
@@ -53,10 +53,10 @@ class CaseCheck:
         if self._jumped_c is not None and self._is_back(case_c, expected_c):
             self._jumped_c = None
         is_below = supply_c is not None and case_c < supply_c - _COLDER_K
-        self.is_doubted = is_below or self._jumped_c is not None
-        if not self.is_doubted:
+        self.is_suspect = is_below or self._jumped_c is not None
+        if not self.is_suspect:
             self.last_c = case_c
-        return not self.is_doubted
+        return not self.is_suspect
 
     def _is_back(self, case_c: float, expected_c: "float | None") -> bool:
         """Return whether a reading after a jump is good again."""

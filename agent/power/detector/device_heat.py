@@ -41,8 +41,9 @@ the load has run again for `_PROOF_US` and is not warm. If the protection has fo
 of the whole row meanwhile, its end shows that the cause is gone, unless a branch is still shut.
 
 A temperature that no heat explains is not used (`agent.power.detector.case_check`), and is an alarm
-after `_DOUBT_US`. At the limit of the class it limits the power after `_DOUBT_LIMIT_US`. All devices warm: no flow.
-One device warm: its own branch is blocked.
+after `_SUSPECT_US`. At the limit of the class it limits the power after `_SUSPECT_LIMIT_US`.
+
+All devices warm: no flow. One device warm: its own branch is blocked.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -75,7 +76,7 @@ _LEARN_S, _LEARN_K = 60.0, 3.0
 _MIN_RISE_K = 4.0
 _STEADY_S, _STEADY_BAND = 60.0, 0.05
 _MOST_POWER = 13 / 10
-_DOUBT_US, _DOUBT_LIMIT_US = 30 * SECOND, 5 * SECOND
+_SUSPECT_US, _SUSPECT_LIMIT_US = 30 * SECOND, 5 * SECOND
 _FAST_K, _FAST_K_S = 1.5, 1.5
 """A supply rises by at most 0.7 K/s, a case without flow by 2.2 K/s at 90 % of its rating."""
 _SHARE = 6 / 10
@@ -92,7 +93,7 @@ class DeviceHeat:
         self.load = load
         self.is_warm: bool | None = None
         self.is_compared = False
-        self._read_at = self._valid_at = self._doubted_from = 0
+        self._read_at = self._valid_at = self._suspect_from = 0
         self._check = CaseCheck()
         self._supply_c: float | None = None
         self._assumed_c: float | None = None
@@ -134,7 +135,7 @@ class DeviceHeat:
         ):
             self.is_warm, self.is_compared = None, False
             self._check.forget()
-            self._doubted_from = now
+            self._suspect_from = now
             load.set_case_false(False)
             self._hold_heat(is_certain, now)
             self._show_heat(now)
@@ -184,15 +185,15 @@ class DeviceHeat:
         if self._supply_c is not None:
             ratio = 1.0 if self._resistance_ratio is None else self._resistance_ratio
             expected_c = self._supply_c + load.load_class.rise_k * self._power_ratio * ratio
-        was_doubted = check.is_doubted
+        was_suspect = check.is_suspect
         is_possible = check.step(case_c, limit_c, supply_c, expected_c, now)
-        self._doubted_from = self._doubted_from if was_doubted else now
-        doubted_us = 0 if is_possible else now - self._doubted_from
-        load.set_case_false(doubted_us >= _DOUBT_US)
+        self._suspect_from = self._suspect_from if was_suspect else now
+        suspect_us = 0 if is_possible else now - self._suspect_from
+        load.set_case_false(suspect_us >= _SUSPECT_US)
         if not is_possible:
             self.is_warm, self.is_compared = None, False
             load.set_cool(False)
-            if case_c >= limit_c and (last_c is None or doubted_us >= _DOUBT_LIMIT_US):
+            if case_c >= limit_c and (last_c is None or suspect_us >= _SUSPECT_LIMIT_US):
                 self._hot_since = self._hot_since if load.is_hot else now
                 load.set_heat(True, load.is_overheated or load.ineffective)
                 self._show_heat(now)

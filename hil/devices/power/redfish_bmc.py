@@ -93,7 +93,7 @@ class RedfishBmc(FaultTarget):
         self.response_us = _RESPONSE_US
         self.token_uses = 1_000_000
         self.shown_case_c: float | None = None
-        self.power_scale = 1.0
+        self.power_scale: float = 1
         self.case_c: dict[str, Callable[[], float]] = {}
         self.limits_w: dict[str, int] = {load.name: int(load.rated_w) for load in loads}
         self.patches: list[tuple[int, str, int]] = []

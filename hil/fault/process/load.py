@@ -72,7 +72,7 @@ LOAD_EVENTS: dict[str, FaultType] = {
     ),
     "bmc_power": FaultType(
         "the services of the loads show VALUE % of their power",
-        *attribute_fault(_all_bmcs, "power_scale", 1.0, lambda value: value / 100.0),
+        *attribute_fault(_all_bmcs, "power_scale", 1, lambda value: value / 100.0),
         limits=(0, 10_000),
     ),
     "bmc_refuses": FaultType(

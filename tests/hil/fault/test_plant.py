@@ -53,6 +53,12 @@ def advance(testbed: Testbed, seconds: float) -> None:
         slave.refresh(end)
 
 
+def _shown_speed(testbed: Testbed) -> float:
+    drive = testbed.drives[0]
+    drive.refresh(testbed.world.now)
+    return float(drive.registers[ACT1])
+
+
 # fault, value, seconds, observed value, least change, largest remainder after the end
 MOVES: list[tuple[str, float, float, Callable[[Testbed], float], float, float]] = [
     ("leak", 2.0, 60, lambda r: r.plant.inventory.reservoir_volume_l, -1.9, 99.0),
@@ -124,14 +130,8 @@ MOVES: list[tuple[str, float, float, Callable[[Testbed], float], float, float]] 
         9.0,
         0.5,
     ),
-    ("drive_speed_register", 0.0, 1, lambda r: _shown_speed(r), -14_000.0, 1.0),
+    ("drive_speed_register", 0.0, 1, _shown_speed, -14_000.0, 1.0),
 ]
-
-
-def _shown_speed(testbed: Testbed) -> float:
-    drive = testbed.drives[0]
-    drive.refresh(testbed.world.now)
-    return float(drive.registers[ACT1])
 
 
 def _meter(testbed: Testbed) -> AbbMeter:

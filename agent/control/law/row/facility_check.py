@@ -17,8 +17,8 @@ flow `is_unproven`: nothing is learned from it. After a jump it shows no reverse
 false sensor of the row must not hide one. A return that jumps up is not used until R1 agrees with
 it, or while R1 says nothing, until it is in the range of the other temperatures for `_APART_S`: an
 estimate of the supply must not be too high. A flow that jumps away from that of its position is not
-used for this estimate while R1 says nothing, if the water becomes warmer: some of it flows. All else
-uses the flow: the heat may have no way out.
+used for this estimate while R1 says nothing, if the water becomes warmer: some of it flows. All
+else uses the flow: the heat may have no way out.
 """
 
 TYPE_CHECKING = False

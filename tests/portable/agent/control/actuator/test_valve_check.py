@@ -170,4 +170,5 @@ def test_a_valve_that_the_heat_shows_in_reverse_is_turned():
         rig.supply_c = rig.return_c - e * (rig.return_c - 10.0)
         rig.share = 0.0
         found = rig.run(1)
-    assert rig.valve.is_reversed and "valve_feedback" in found
+    assert rig.valve.is_reversed
+    assert "valve_feedback" in found

@@ -9,7 +9,7 @@ from tests.portable.support.cooling_settings import EXCHANGER
 
 
 class ClosedRow:
-    """A row whose valve is told to close, and whose heat belongs to `open_pct`."""
+    """A row whose valve is commanded to close, and whose heat belongs to `open_pct`."""
 
     def __init__(self, open_pct=100.0, fall_k_s=0.5):
         self.sign, self.exchanger = ValveHeatSign(), Exchanger(EXCHANGER)
