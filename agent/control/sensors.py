@@ -223,6 +223,7 @@ class ControlSensors:
             row.read_facility(inputs, dt)
             self._check_facility(exchanger, row.heat_factor, dt)
         readings.fws_flow_lpm, readings.fws_supply_c = inputs.fws_flow_lpm, inputs.fws_supply_c
+        readings.fws_return_c = inputs.fws_return_c
         if row is None:
             return 0.0
         if self.facility_check.estimate_lpm is not None:
@@ -270,7 +271,7 @@ class ControlSensors:
         for name, reason, used in (
             ("facility_flow", RELATION if check.flow.is_suspect else "", _ESTIMATE),
             ("facility_return", RELATION if check.fws_return.is_suspect else "", _NO_ESTIMATE),
-            ("facility_supply", "" if row is None else row.fws_supply.signal.suspect, _ESTIMATE),
+            ("facility_supply", "" if row is None else row.fws_supply.signal.suspect, _NO_ESTIMATE),
         ):
             if reason:
                 text = SENSOR_IMPLAUSIBLE.text % (name, reason, used)

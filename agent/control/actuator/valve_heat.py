@@ -6,9 +6,9 @@ proof, and immediate (`agent.control.actuator.valve.ValveSign`). But a meter can
 
     effectiveness = (return - supply) / (return - fws_supply)
 
-Command and position are nearly shut, but the effectiveness is that of the opposite position, and
-supply and return have both fallen since the valve got this command. A false supply does not do
-this: nothing cools the row then, and its return rises.
+Command and position are below `_LOW_PCT`, but the effectiveness is that of the opposite position,
+and the supply has fallen since they are, and the return of the facility or of the row too. A false
+supply does not do this: nothing cools the row then, and both returns rise.
 """
 
 TYPE_CHECKING = False
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from agent.control.law.cooling import ControlReadings
     from agent.control.law.exchanger import Exchanger
 
-_LOW_PCT = 30.0
+_LOW_PCT = 45.0
 _LEAST_SPAN_K = 4.0
-_FACTOR, _SLACK, _NEAR = 2.0, 1 / 10, 1 / 4
+_FACTOR, _SLACK, _LEAST, _MOST = 2.0, 1 / 10, 6 / 10, 5 / 4
+"""The exchanger follows the valve with a lag of 8 s: it shows less than the opposite position."""
 _FALL_K = 15 / 10
-_PROVE_S = 9.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
+_PROVE_S = 5.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 
 
 class ValveHeatSign:
@@ -28,6 +29,7 @@ class ValveHeatSign:
 
     def __init__(self) -> None:
         self._start_supply_c = self._start_return_c = 0.0
+        self._start_fws_return_c: float | None = None
         self._closed_s = self._opposite_s = 0.0
 
     def step(
@@ -49,12 +51,16 @@ class ValveHeatSign:
             return False
         if self._closed_s == 0.0:
             self._start_supply_c, self._start_return_c = supply_c, return_c
+            self._start_fws_return_c = readings.fws_return_c
         self._closed_s += dt
         is_flow_proven = readings.fws_flow_lpm is not None and not readings.is_fws_flow_unproven
         is_opposite = (
             not is_flow_proven
             and supply_c < self._start_supply_c - _FALL_K
-            and return_c < self._start_return_c - _FALL_K
+            and (
+                return_c < self._start_return_c - _FALL_K
+                or _has_fallen(self._start_fws_return_c, readings.fws_return_c)
+            )
             and _is_opposite(position_pct or 0.0, return_c - supply_c, readings, exchanger)
         )
         self._opposite_s = self._opposite_s + dt if is_opposite else 0.0
@@ -77,4 +83,8 @@ def _is_opposite(
     opposite = exchanger.effectiveness(100.0 - position_pct)
     found = rise_k / span_k
     is_far = found > _FACTOR * exchanger.effectiveness(position_pct) + _SLACK
-    return is_far and -_NEAR * opposite < found - opposite < _NEAR * opposite
+    return is_far and _LEAST * opposite < found < _MOST * opposite
+
+
+def _has_fallen(before_c: "float | None", now_c: "float | None") -> bool:
+    return before_c is not None and now_c is not None and now_c < before_c - _FALL_K

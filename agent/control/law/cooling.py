@@ -63,6 +63,7 @@ class ControlReadings:
         self.lowest_reading_c: float | None = None
         self.return_c: float | None = None
         self.fws_supply_c: float | None = None
+        self.fws_return_c: float | None = None
         self.flow_lpm: float | None = None
         self.dp_kpa: float | None = None
         self.valve_pct: float | None = None

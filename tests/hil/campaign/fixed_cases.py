@@ -140,4 +140,13 @@ FAILED_ONCE = [
         ScenarioEvent(120.0, "facility_flow_register", 0.0),
         ScenarioEvent(120.0, "supply_scale", 1.8),
     ),
+    # 6.7 K below the dew point for 128 s: the heat of the row showed a reversed valve too late
+    make_fixed_case(
+        841_542,
+        30.0,
+        "cold",
+        ScenarioEvent(120.0, "facility_flow_register", 500.0),
+        ScenarioEvent(140.0, "hold_flow"),
+        ScenarioEvent(160.0, "valve_reversed"),
+    ),
 ]

@@ -44,7 +44,7 @@ class CheckRig:
         self.share = 1.0
         self.fws_flow_lpm = 0.0
         self.is_fws_jump_unproven = self.is_fws_flow_unproven = False
-        self.supply_c = self.return_c = None
+        self.supply_c = self.return_c = self.fws_return_c = None
         self.valve = ValveAt()
         self.check = ValveCheck(self.valve, {"valve_apart_pct": 10, "valve_apart_s": 90})
         self.flow = 1.0
