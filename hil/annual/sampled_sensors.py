@@ -39,6 +39,8 @@ _SILENT = {
     "return": "return_c",
     "facility": "fws_supply_c",
 }
+_NOT_SAMPLED = {"fws_return_c", "lowest_reading_c"}
+"""Readings that no year has. A further name would move the dropouts of all others."""
 
 
 class SampledSensors:
@@ -69,7 +71,7 @@ class SampledSensors:
         self._rng, self._dropout = Random(f"{seed}/dropouts"), dropout_pct / 100.0
         self._silent = _SILENT[silent]
         self._lost: dict[str, int] = {}
-        self._names = sorted(vars(self.readings))
+        self._names = sorted(set(vars(self.readings)) - _NOT_SAMPLED)
 
     def sample(self, now: int = 0) -> ControlReadings:
         """Read all sensors that are polled each second."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A broker that takes TLS 1.3 only: relay, agent and sessions of operators connect."""
 
+import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -95,8 +96,21 @@ def test_the_port_of_an_agent_connects(broker: shipped.SecureBroker) -> None:
 
 def test_an_agent_says_why_it_cannot_connect(broker: shipped.SecureBroker) -> None:
     """A missing certificate is an alert after the handshake."""
-    with pytest.raises(PortError, match=r"TLS.*(?i:alert.protocol.version)"):
-        connect(address(broker, shipped.UNIT, "&tls=1.2"))
-    authority = f"tls:localhost:{broker.port}?ca={broker.pki / 'ca.pem'}"
-    with pytest.raises(PortError, match=r"TLS.*(?i:certificate.required)"):
-        connect(authority)
+    refusal = why_refused(address(broker, shipped.UNIT, "&tls=1.2"))
+    assert re.search(r"TLS.*(?i:alert.protocol.version)", refusal)
+    refusal = why_refused(f"tls:localhost:{broker.port}?ca={broker.pki / 'ca.pem'}")
+    assert re.search(r"TLS.*(?i:certificate.required)", refusal)
+
+
+def why_refused(text: str) -> str:
+    """Connect until the broker's alert is read. It is lost if the broker has closed the connection
+    before CONNECT is sent: then its system answers with a reset.
+    """
+    refusal = ""
+    for _ in range(20):
+        with pytest.raises(PortError) as error:
+            connect(text)
+        refusal = str(error.value)
+        if "reset by the peer" not in refusal:
+            break
+    return refusal
