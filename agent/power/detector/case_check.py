@@ -21,10 +21,13 @@ _MOVED_K = 3.0
 
 
 class CaseCheck:
-    """`is_suspect`: the last reading is not used. `last_c`: the last good reading, or None."""
+    """`is_suspect`: the last reading is not used. `suspect_us`: the time since the first such
+    reading, 0 without one. `last_c`: the last good reading, or None.
+    """
 
     def __init__(self) -> None:
         self.is_suspect = False
+        self.suspect_us = self._suspect_from = 0
         self.last_c: float | None = None
         self._raw_c: float | None = None
         self._jumped_c: float | None = None
@@ -33,7 +36,7 @@ class CaseCheck:
     def forget(self) -> None:
         """There is no reading: the next one has no one before it."""
         self.last_c = self._raw_c = self._jumped_c = None
-        self.is_suspect = False
+        self.is_suspect, self.suspect_us = False, 0
 
     def step(
         self,
@@ -50,17 +53,22 @@ class CaseCheck:
         is_jump = raw_c is not None and not -most_k <= case_c - raw_c <= most_k
         if is_jump or (raw_c is None and case_c >= limit_c):
             self._jumped_c = case_c
-        if self._jumped_c is not None and self._is_back(case_c, expected_c):
+        jumped_c = self._jumped_c
+        if jumped_c is not None and (
+            abs(case_c - jumped_c) >= _MOVED_K
+            or _is_near(case_c, self.last_c)
+            or _is_near(case_c, expected_c)
+        ):
             self._jumped_c = None
+        if not self.is_suspect:
+            self._suspect_from = now_us
         is_below = supply_c is not None and case_c < supply_c - _COLDER_K
         self.is_suspect = is_below or self._jumped_c is not None
+        self.suspect_us = now_us - self._suspect_from if self.is_suspect else 0
         if not self.is_suspect:
             self.last_c = case_c
         return not self.is_suspect
 
-    def _is_back(self, case_c: float, expected_c: "float | None") -> bool:
-        """Return whether a reading after a jump is good again."""
-        if self._jumped_c is not None and abs(case_c - self._jumped_c) >= _MOVED_K:
-            return True
-        known = [c for c in (self.last_c, expected_c) if c is not None]
-        return True in [abs(case_c - c) < _BACK_K for c in known]
+
+def _is_near(case_c: float, known_c: "float | None") -> bool:
+    return known_c is not None and abs(case_c - known_c) < _BACK_K

@@ -93,7 +93,7 @@ class DeviceHeat:
         self.load = load
         self.is_warm: bool | None = None
         self.is_compared = False
-        self._read_at = self._valid_at = self._suspect_from = 0
+        self._read_at = self._valid_at = 0
         self._check = CaseCheck()
         self._supply_c: float | None = None
         self._assumed_c: float | None = None
@@ -135,7 +135,6 @@ class DeviceHeat:
         ):
             self.is_warm, self.is_compared = None, False
             self._check.forget()
-            self._suspect_from = now
             load.set_case_false(False)
             self._hold_heat(is_certain, now)
             self._show_heat(now)
@@ -178,22 +177,23 @@ class DeviceHeat:
         is_small = drawn_w is not None and drawn_w * _SAFE_DIVISOR < self.load.max_w
         return self.load.is_on and not is_small
 
+    @property
+    def _factor(self) -> float:
+        """The learned factor of the case rise; 1 before it is learned."""
+        return 1.0 if self._resistance_ratio is None else self._resistance_ratio
+
     def _is_possible(self, case_c: float, supply_c: "float | None", now: int) -> bool:
         """Return whether heat explains the reading. If not, it can still limit the power."""
         check, load, elapsed_s = self._check, self.load, (now - self._valid_at) / 1_000_000
         last_c, limit_c, expected_c = check.last_c, load.load_class.limit_c, None
         if self._supply_c is not None:
-            ratio = 1.0 if self._resistance_ratio is None else self._resistance_ratio
-            expected_c = self._supply_c + load.load_class.rise_k * self._power_ratio * ratio
-        was_suspect = check.is_suspect
+            expected_c = self._supply_c + load.load_class.rise_k * self._power_ratio * self._factor
         is_possible = check.step(case_c, limit_c, supply_c, expected_c, now)
-        self._suspect_from = self._suspect_from if was_suspect else now
-        suspect_us = 0 if is_possible else now - self._suspect_from
-        load.set_case_false(suspect_us >= _SUSPECT_US)
+        load.set_case_false(check.suspect_us >= _SUSPECT_US)
         if not is_possible:
             self.is_warm, self.is_compared = None, False
             load.set_cool(False)
-            if case_c >= limit_c and (last_c is None or suspect_us >= _SUSPECT_LIMIT_US):
+            if case_c >= limit_c and (last_c is None or check.suspect_us >= _SUSPECT_LIMIT_US):
                 self._hot_since = self._hot_since if load.is_hot else now
                 load.set_heat(True, load.is_overheated or load.ineffective)
                 self._show_heat(now)
@@ -217,7 +217,7 @@ class DeviceHeat:
         is_measurable = is_known and class_k > _MIN_RISE_K
         if self._resistance_ratio is None and is_measurable and self._steady_s >= _STEADY_S:
             self._resistance_ratio = max(0.0, min(1.0, rise_k / class_k))
-        factor = 1.0 if self._resistance_ratio is None else self._resistance_ratio
+        factor = self._factor
         excess_k = rise_k - class_k * factor
         is_usual = excess_k > -_LEARN_K or self._steady_s >= _STEADY_S
         if (
