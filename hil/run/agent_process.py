@@ -4,13 +4,12 @@
 Does not write its configuration; see `hil.run.real_bench`.
 """
 
-import ctypes
 import os
-import signal
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from hil.errors import BenchError
 
@@ -24,8 +23,6 @@ AGENT_COMMANDS = {
 _LARGE_HEAP = "heapsize=512wK"
 """Heap with optional components: MicroPython compiles them on it; a board has them compiled."""
 _STOP_TIMEOUT_S = 5
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_PRCTL: Any = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 def agent_command(dut: str, has_components: bool) -> list[str]:
@@ -44,12 +41,11 @@ class AgentSubprocess:
         with _open_log(log) as target:
             try:
                 self._process = subprocess.Popen(
-                    command,
+                    with_death_signal(command),
                     stdout=target,
                     stderr=target,
                     cwd=ROOT,
                     env=environment,
-                    preexec_fn=set_death_signal,  # noqa: PLW1509 - the bench has no threads
                 )
             except FileNotFoundError:
                 raise BenchError(f"{dut}: not installed; install Debian's package {dut}") from None
@@ -74,14 +70,19 @@ class AgentSubprocess:
             self._process.wait(_STOP_TIMEOUT_S)
 
 
-def set_death_signal() -> None:
-    """Let the kernel end this process (the agent) if its bench is killed.
+def with_death_signal(command: list[str]) -> list[str]:
+    """Return the command with a prefix: the kernel ends the process if its bench is killed.
 
     Otherwise the agent would run forever. It would open pseudo-terminals whose numbers other
-    programs use by then. Linux only; elsewhere this does nothing.
+    programs use by then. setpriv (util-linux) orders the signal and becomes the command, with the
+    same process number. A function that runs between fork and exec could do it too, but the bench
+    can have threads (the page), and locks of Python do not stand a fork beside them. Without
+    setpriv, or if the command does not exist, it is returned as it is.
     """
-    if _PRCTL is not None:
-        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    setpriv = shutil.which("setpriv")
+    if setpriv is None or shutil.which(command[0]) is None:
+        return command
+    return [setpriv, "--pdeathsig", "TERM", "--", *command]
 
 
 def _open_log(path: Path | None) -> BinaryIO:

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from hil.run.agent_process import ROOT, set_death_signal
+from hil.run.agent_process import ROOT, with_death_signal
 
 PARTS = "remote,northbound"
 """Optional sections that the servers need."""
@@ -99,15 +99,15 @@ class SiteServers:
         """Start the servers with the configuration `unit.json` of the folder."""
         log = self._folder / "site.log"
         command = [sys.executable, str(ROOT / "coldloop.py"), "northbound", "serve", "all"]
+        command += ["--config", str(self._folder / "unit.json")]
         with log.open("wb") as target:
             self._process = subprocess.Popen(
-                [*command, "--config", str(self._folder / "unit.json")],
+                with_death_signal(command),
                 stdin=subprocess.DEVNULL,
                 stdout=target,
                 stderr=target,
                 cwd=ROOT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                preexec_fn=set_death_signal,  # noqa: PLW1509 - the bench has no threads here
             )
 
     def is_running(self) -> bool:
