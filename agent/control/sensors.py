@@ -10,6 +10,7 @@ from agent.control.law.plausibility import RowPlausibility
 from agent.control.law.row.checked_signal import RANGE, RATE, RELATION
 from agent.control.law.row.exchanger_trend import ExchangerTrend
 from agent.control.law.row.facility_check import FacilityCheck
+from agent.control.law.row.facility_swap import FacilitySwap
 from agent.control.law.row.readings import RowReadings
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
 from agent.core.alarm_record import DEGRADED, AlarmRecord
@@ -109,6 +110,7 @@ class ControlSensors:
         self.inputs = RowReadings()
         self.plausibility: RowPlausibility | None = None
         self.facility_check = FacilityCheck()
+        self._facility_swap = FacilitySwap()
         self.exchanger_trend = ExchangerTrend()
         self._is_drifting = False
         self._protection: RowJudge | None = None
@@ -218,6 +220,8 @@ class ControlSensors:
         inputs, readings, row = self.inputs, self._readings, self.plausibility
         if row is not None and exchanger is not None:
             check = self.facility_check
+            if self._facility_swap.step(inputs, exchanger, dt):
+                check.accept_return()
             if check.compare_all(inputs, row.heat_factor, exchanger, dt) and row.accept_all():
                 check.fws_return.end_suspicion()
             row.read_facility(inputs, dt)
@@ -268,10 +272,15 @@ class ControlSensors:
                 text = SENSOR_IMPLAUSIBLE.text % (sensor.name, sensor.suspect, used)
                 conditions.append((SENSOR_IMPLAUSIBLE, sensor.name, text))
         check, row = self.facility_check, self.plausibility
+        is_swapped = self._facility_swap.is_swapped
+        is_return_suspect = check.fws_return.is_suspect or is_swapped
+        supply_reason = "" if row is None else row.fws_supply.signal.suspect
+        if is_swapped and not supply_reason:
+            supply_reason = RELATION
         for name, reason, used in (
             ("facility_flow", RELATION if check.flow.is_suspect else "", _ESTIMATE),
-            ("facility_return", RELATION if check.fws_return.is_suspect else "", _NO_ESTIMATE),
-            ("facility_supply", "" if row is None else row.fws_supply.signal.suspect, _NO_ESTIMATE),
+            ("facility_return", RELATION if is_return_suspect else "", _NO_ESTIMATE),
+            ("facility_supply", supply_reason, _NO_ESTIMATE),
         ):
             if reason:
                 text = SENSOR_IMPLAUSIBLE.text % (name, reason, used)

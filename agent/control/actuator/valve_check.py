@@ -162,12 +162,13 @@ class ValveCheck:
         self.is_warm = self._warm_s >= _WARM_S
         usual_c = self._usual_c
         if usual_c is None:
-            usual_c = fws_supply_c
+            # Water that is too warm at the start is not the usual one.
+            usual_c = None if self._warm_s else fws_supply_c
         elif not self.is_cold:
             usual_c += dt / _USUAL_S * (fws_supply_c - usual_c)
         self._usual_c = usual_c
         limit = cooling.dew_limit
-        if limit is None or limit.guard_c is None:
+        if usual_c is None or limit is None or limit.guard_c is None:
             self.is_cold = False
             return
         below_c = limit.guard_c - (_COLD_END_K if self.is_cold else _COLD_K)

@@ -149,4 +149,13 @@ FAILED_ONCE = [
         ScenarioEvent(140.0, "hold_flow"),
         ScenarioEvent(160.0, "valve_reversed"),
     ),
+    # 2.2 K below the dew point, no alarm: all four temperatures were swapped after a restart
+    make_fixed_case(
+        843_836,
+        90.0,
+        "cold",
+        ScenarioEvent(120.0, "sensors_swapped"),
+        ScenarioEvent(122.5, "board_restart"),
+        ScenarioEvent(123.0, "facility_sensors_swapped"),
+    ),
 ]

@@ -98,6 +98,11 @@ class FacilityCheck:
         self._all_s = self._all_s + dt if agrees else 0.0
         return self._all_s >= _AGREE_S
 
+    def accept_return(self) -> None:
+        """Take the next return as it is: the reading before was not that of the return."""
+        self._last_return_c, self._is_return_unproven = None, False
+        self.fws_return.end_suspicion()
+
     def _note_jumps(
         self, r: "RowReadings", lpm: float, position: float, exchanger: "Exchanger"
     ) -> None:

@@ -138,6 +138,14 @@ def test_facility_water_that_falls_below_the_dew_point_is_an_alarm():
     eq(rig.run(1), [])
 
 
+def test_water_that_is_too_warm_at_the_start_is_not_the_usual_one():
+    rig = CheckRig()
+    rig.fws_supply_c = 35.0
+    rig.run(6)
+    rig.fws_supply_c = 10.0
+    eq(rig.run(300), [])
+
+
 def test_a_valve_away_from_its_command_stays_an_alarm_until_its_position_is_read():
     rig = CheckRig()
     rig.valve.command_pct, rig.valve.position_pct = 50.0, 40.0

@@ -4,7 +4,7 @@
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.row.facility_check import FacilityCheck
 from tests.portable.agent.control.law.row.row_rig import run, steady_row, step, suspects
-from tests.portable.support.check import near
+from tests.portable.support.check import eq, near
 from tests.portable.support.cooling_settings import EXCHANGER
 
 PCT = 50.0
@@ -289,3 +289,14 @@ def test_only_a_jump_of_the_flow_shows_no_reversed_valve():
     assert not facility.check.is_jump_unproven
     facility.step(1, lpm=5.0 * facility.lpm, position=56.0)
     assert facility.check.is_jump_unproven
+
+
+def test_an_accepted_return_is_no_jump():
+    facility = FacilityRig()
+    facility.step(60)
+    warm_c = facility.good[2] + 6.0
+    facility.step(1, return_c=warm_c)
+    eq(facility.r.fws_return_c, None)
+    facility.check.accept_return()
+    facility.step(1, return_c=warm_c)
+    eq(facility.r.fws_return_c, warm_c)
