@@ -72,6 +72,12 @@ GROUP_EVENTS: dict[str, FaultType] = {
         "the return sensor of unit number VALUE gives no value: its heat is not known",
         _GROUP,
     ),
+    "unit_pressure_low": _fault(
+        "low", "the pressure sensor of unit number VALUE shows 40 kPa less", _GROUP
+    ),
+    "unit_pressure_high": _fault(
+        "high", "the pressure sensor of unit number VALUE shows 40 kPa more", _GROUP
+    ),
     "unit_alone": _fault(
         "alone",
         "unit number VALUE and the others receive nothing of each other",

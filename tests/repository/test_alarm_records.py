@@ -113,6 +113,7 @@ def test_a_trial_ends_by_the_alarms_that_a_changed_configuration_can_cause() -> 
         "pair_stale",
         "group_link",
         "group_rules",
+        "group_pressure",
         "port",
         "time_store",
         "time_server",

@@ -20,9 +20,11 @@ its speed (droop), because several integrators on one pressure drift apart.
 
 from agent.control.group import rules
 from agent.control.group.approach import HeaderApproach, HeaderLeave, HeaderView, LeadFollower
+from agent.control.group.header_pressure import HeaderPressure
 from agent.control.group.report import (
     HEALTHY,
     LOAD_KNOWN,
+    PRESSURE_KNOWN,
     RUNNING,
     UTC_KNOWN,
     GroupReport,
@@ -58,6 +60,9 @@ if TYPE_CHECKING:
 
 GROUP_LINK = AlarmRecord("group_link", NORMAL, "unit of the group not received:", "port", False)
 GROUP_RULES = AlarmRecord("group_rules", NORMAL, "other rules or time:", "port", False)
+GROUP_PRESSURE = AlarmRecord(
+    "group_pressure", NORMAL, "the pressure of the header differs from the other units", "", False
+)
 _LOST_US = 3500 * MILLISECOND
 _START_GRACE_US = 10 * SECOND
 """Time after the start in which no unit is missed yet."""
@@ -132,6 +137,7 @@ class GroupComponent(Component):
         self._reports: dict[int, GroupReport] = {}
         self._started = self._due = 0
         self._base_kpa = agent.config.pressure.setpoint
+        self._header = HeaderPressure(self.own, int(self._base_kpa * 1000))
         self._out: Actions = []
 
     def start(self, now: int) -> None:
@@ -180,7 +186,10 @@ class GroupComponent(Component):
         load_w = self._load_w(now)
         if load_w is not None:
             flags |= LOAD_KNOWN
-        cannot_lead = self._has_header and agent.dp_sensor.value(now) is None
+        pressure_kpa = agent.dp_sensor.value(now) if self._has_header else None
+        if pressure_kpa is not None:
+            flags |= PRESSURE_KNOWN
+        cannot_lead = self._has_header and (pressure_kpa is None or self._header.is_suspect)
         speed_pct = None if cannot_lead or self._is_joining() else self._speed_pct()
         received = [member.number for member in self.members if member.is_received(now)]
         return GroupReport(
@@ -189,6 +198,7 @@ class GroupComponent(Component):
             rules.mask_of(received + [self.own]),
             self._capacity_w,
             load_w or 0,
+            max(0, min(int((pressure_kpa or 0.0) * 1000), 99_000_000)),
             int((speed_pct or 0.0) * 1000),
             self._rules_hash,
             self._slot(now) or 0,
@@ -223,6 +233,7 @@ class GroupComponent(Component):
             self.runs = rules.must_run(self._reports, self.own, self.staging.selected)
             own = self._own_report(now)
         if self._has_header:
+            self._header.step(self._reports)
             self._join()
         self._is_whole = rules.is_whole(self._reports, len(self._names))
         report = build_report(own)
@@ -292,7 +303,7 @@ class GroupComponent(Component):
             self._approach.restart()
             self._follower.stop()
             # Without its pressure a unit controls nothing: it does not stay longer.
-            can_control = self._has_header and self.agent.dp_sensor.value(now) is not None
+            can_control = self._has_header and self._pressure_kpa(now) is not None
             if can_control and self._limit(self._leave, "leave", now, dt):
                 return
             for actuator in (VALVE, PUMPS):
@@ -303,13 +314,22 @@ class GroupComponent(Component):
             is_starting = self._limit(self._approach, "start", now, dt)
             self._follow(is_starting, dt)
 
+    def _pressure_kpa(self, now: int) -> "float | None":
+        """Return the pressure of the header, kPa: by the other units if the own sensor is suspect;
+        None: not known.
+        """
+        if self._header.is_suspect:
+            others_pa = self._header.pressure_pa
+            return None if others_pa is None else others_pa / 1000
+        return self.agent.dp_sensor.value(now)
+
     def _limit(
         self, bound: "HeaderApproach | HeaderLeave", reason: str, now: int, dt: float
     ) -> bool:
         """Claim the ceiling of `bound`; return whether it has one."""
         others = self._others_pct()
         fastest_pct = max(others + [0.0])
-        pressure_kpa = self.agent.dp_sensor.value(now)
+        pressure_kpa = self._pressure_kpa(now)
         if pressure_kpa is None and not fastest_pct:
             return False
         own = max([pump.speed() or 0.0 for pump in self.agent.pumps] + [0.0])
@@ -353,6 +373,8 @@ class GroupComponent(Component):
         if now - self._started < _START_GRACE_US:
             return []
         found: list[Condition] = []
+        if self._has_header and self._header.differs:
+            found.append((GROUP_PRESSURE, "", GROUP_PRESSURE.text))
         for member in self.members:
             if not member.is_received(now):
                 found.append((GROUP_LINK, member.name, GROUP_LINK.text))

@@ -9,7 +9,7 @@ configuration.
 import struct
 from collections import namedtuple
 
-HEALTHY, RUNNING, UTC_KNOWN, LOAD_KNOWN = 1, 2, 4, 16
+HEALTHY, RUNNING, UTC_KNOWN, PRESSURE_KNOWN, LOAD_KNOWN = 1, 2, 4, 8, 16
 
 GroupReport = namedtuple(
     "GroupReport",
@@ -19,22 +19,24 @@ GroupReport = namedtuple(
         "received",
         "capacity_w",
         "load_w",
+        "pressure_pa",
         "pump_milli",
         "rules",
         "slot",
     ),
 )
-"""`flags`: HEALTHY (it can cool), RUNNING, UTC_KNOWN (within 1 s), LOAD_KNOWN. `selected`: bit
-n - 1 for each unit that shall run by its view. `received`: the units whose reports it has, in the
-same form. `capacity_w`, `load_w`: heat that it can reject, and that it rejects now; `load_w` has no
-meaning without LOAD_KNOWN. A unit with software before this flag never sets it, so its heat is not
-known. `pump_milli`: speed of its pumps, thousandths of a percent; 0: they stop, or the speed
-is not known. `rules`: hash of the rules of its configuration. `slot`: its period of rotation,
-counted from 1970; 0: UTC is unknown."""
+"""`flags`: HEALTHY (it can cool), RUNNING, UTC_KNOWN (within 1 s), PRESSURE_KNOWN,
+LOAD_KNOWN. `selected`: bit n - 1 for each unit that shall run by its view. `received`: the units
+whose reports it has, in the same form. `capacity_w`, `load_w`: heat that it can reject, and that it
+rejects now; `load_w` has no meaning without LOAD_KNOWN. `pressure_pa`: that of the shared header;
+no meaning without PRESSURE_KNOWN. `pump_milli`: speed of its pumps, thousandths of a percent; 0:
+they stop, or the speed is not known. `rules`: hash of the rules of its configuration. `slot`: its
+period of rotation, counted from 1970; 0: UTC is unknown."""
 
-_FORMAT = ">BHHIIIII"
+_FORMAT = ">BHHIIIIII"
 _LENGTH = struct.calcsize(_FORMAT)
-_MOST_W = 100_000_000
+_MOST = 100_000_000
+"""Of a power in W, and of a pressure in Pa."""
 
 
 def build_report(report: GroupReport) -> bytes:
@@ -47,7 +49,7 @@ def parse_report(data: bytes) -> "GroupReport | None":
     if len(data) != _LENGTH:
         return None
     report = GroupReport(*struct.unpack(_FORMAT, data))
-    is_possible = report.capacity_w <= _MOST_W and report.load_w <= _MOST_W
+    is_possible = max(report.capacity_w, report.load_w, report.pressure_pa) <= _MOST
     return report if is_possible and report.pump_milli <= 100_000 else None
 
 
@@ -60,3 +62,9 @@ def load_of(report: GroupReport) -> "int | None":
     """Return the heat that a unit rejects, W; None: it is not known."""
     load_w: int = report.load_w
     return load_w if report.flags & LOAD_KNOWN else None
+
+
+def pressure_of(report: GroupReport) -> "int | None":
+    """Return the pressure of the shared header that a unit measures, Pa; None: it is not known."""
+    pressure_pa: int = report.pressure_pa
+    return pressure_pa if report.flags & PRESSURE_KNOWN else None

@@ -20,9 +20,10 @@ from hil.run.several.group_run import GroupRun
 
 WARM_S, SECOND_S, AFTER_S = 60.0, 20.0, 120.0
 LIMIT_K, CASE_C, SPREAD_PCT = 3.0, 70.0, 2.0
-KINDS = ("off", "pumps", "rpu", "return", "pressure", "alone", "split", "deaf")
+KINDS = ("off", "pumps", "rpu", "return", "pressure", "low", "high", "alone", "split", "deaf")
 """A unit without power; with blocked pumps; without sensors; without its return temperature or its
-pressure; cut off from all; half of the units cut off; a unit that receives nothing."""
+pressure; with a false pressure; cut off from all; half of the units cut off; a unit that receives
+nothing."""
 
 
 class GroupCase(NamedTuple):

@@ -38,8 +38,13 @@ from hil.run.several.group_lan import GroupLan, pairs_between
 from hil.run.virtual import START_UTC
 from hil.shells.several import PausableShell, run_shells
 
-FAULTS = ("power", "pumps", "rpu", "return", "pressure", "alone", "split", "deaf", "loss", "load")
+FAULTS = (
+    *("power", "pumps", "rpu", "return", "pressure", "low", "high"),
+    *("alone", "split", "deaf", "loss", "load"),
+)
 """Failures of a unit, of its sensors, of the network; and a step of the heat."""
+_FALSE_KPA = {"low": -40.0, "high": 40.0}
+"""Error of a false pressure sensor."""
 _SENSORS = {"return": "return_c", "pressure": "supply_kpa"}
 KEY = bytes(range(32))
 """Key of the group."""
@@ -167,8 +172,17 @@ class GroupRun:
     def _spread_sensors(self) -> None:
         """Let the pressure sensors differ: evenly from -`_APART_KPA` to `_APART_KPA`."""
         for number, testbed in enumerate(self.testbeds):
-            offset_kpa = _APART_KPA * (2 * number / max(self.count - 1, 1) - 1)
-            testbed.plant.sensor_fault("supply_kpa").inject("offset", offset_kpa)
+            testbed.plant.sensor_fault("supply_kpa").inject("offset", self._apart_kpa(number))
+
+    def _apart_kpa(self, index: int) -> float:
+        """Return the error of a good pressure sensor."""
+        if self._section.get("shared") != "header":
+            return 0.0
+        return _APART_KPA * (2 * index / max(self.count - 1, 1) - 1)
+
+    def _set_pressure_error(self, number: int, error_kpa: float) -> None:
+        sensor = self.testbeds[number - 1].plant.sensor_fault("supply_kpa")
+        sensor.inject("offset", self._apart_kpa(number - 1) + error_kpa)
 
     def _exchange_header(self) -> None:
         """Give the pressure of the header to all units."""
@@ -208,6 +222,8 @@ class GroupRun:
             self.testbeds[number - 1].rpu.inject("dead", True)
         elif kind in _SENSORS:
             self.testbeds[number - 1].rpu.break_sensor(_SENSORS[kind])
+        elif kind in _FALSE_KPA:
+            self._set_pressure_error(number, _FALSE_KPA[kind])
         elif kind in ("alone", "split", "deaf"):
             some = set(range(1, number + 1)) if kind == "split" else {number}
             pairs = pairs_between(some, units)
@@ -232,6 +248,8 @@ class GroupRun:
             self.testbeds[number - 1].rpu.inject("dead", False)
         elif kind in _SENSORS:
             self.testbeds[number - 1].rpu.clear_fault(_SENSORS[kind])
+        elif kind in _FALSE_KPA:
+            self._set_pressure_error(number, 0.0)
         elif kind == "loss":
             self.lan.set_loss(0.0)
         else:

@@ -67,6 +67,7 @@ class RuleGroup:
                 rules.mask_of(self.received_by(unit)),
                 CAPACITY_W,
                 self.load_w // len(carrying) if unit in carrying and unit not in unmeasured else 0,
+                0,
                 60_000,
                 1,
                 max(0, self.now_s // self.period_s + self.apart.get(unit, 0)),
@@ -97,34 +98,29 @@ def test_reports_survive_their_bytes() -> None:
             source.randrange(1 << 16),
             source.randrange(10**8),
             source.randrange(10**8),
+            source.randrange(100_000_001),
             source.randrange(100_001),
             source.randrange(1 << 32),
             source.randrange(1 << 32),
         )
         assert parse_report(build_report(report)) == report
     assert parse_report(b"") is None
-    assert parse_report(b"\xff" * 25) is None
+    assert parse_report(b"\xff" * 29) is None
 
 
 def report_of(load_w: int | None, selected: int = 0b1111, received: int = 0b1111) -> GroupReport:
     """Return a report of a healthy unit; None: its heat is not known."""
     flags = HEALTHY | RUNNING | UTC_KNOWN | (0 if load_w is None else LOAD_KNOWN)
-    return GroupReport(flags, selected, received, CAPACITY_W, load_w or 0, 60_000, 1, 0)
+    return GroupReport(flags, selected, received, CAPACITY_W, load_w or 0, 0, 60_000, 1, 0)
 
 
 def test_a_report_has_a_flag_for_a_heat_that_is_not_known() -> None:
-    """The length is that of older software, whose reports have no such flag: not known."""
     for load_w in (None, 0, 30_000):
         data = build_report(report_of(load_w))
         report = parse_report(data)
         assert report is not None
-        assert len(data) == 25
+        assert len(data) == 29
         assert load_of(report) == load_w
-    older = parse_report(
-        bytes((HEALTHY | RUNNING | UTC_KNOWN,)) + build_report(report_of(30_000))[1:]
-    )
-    assert older is not None
-    assert load_of(older) is None
 
 
 def test_an_unknown_heat_is_not_zero_in_any_rule() -> None:

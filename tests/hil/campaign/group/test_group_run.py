@@ -176,6 +176,28 @@ def test_a_lead_without_the_pressure_lets_another_unit_control_it() -> None:
     assert decision.owner == "loop"
 
 
+@pytest.mark.parametrize(("units", "unit", "kind"), [(3, 1, "low"), (2, 1, "high"), (2, 2, "low")])
+def test_a_false_pressure_does_not_control_the_header(units: int, unit: int, kind: str) -> None:
+    """The lead would halve the pressure or double it; a false one of two must not lead."""
+    run = GroupRun(units, 40.0 * units, shared="header")
+    run.start()
+    run.run(60)
+    run.begin_fault(kind, unit)
+    run.run(90)
+    good = run.agents[-1 if unit == 1 else 0]
+    for second in range(91, 121):
+        run.run(second)
+        pressure_kpa = good.dp_sensor.value(run.world.now)
+        assert pressure_kpa is not None
+        assert 72 <= pressure_kpa <= 88
+    raised = {line.split(" ")[1] for line in run.console if "raised group_pressure" in line}
+    assert raised == ({str(unit)} if units > 2 else {"1", "2"})
+    run.end_fault(kind, unit)
+    run.run(140)
+    cleared = {line.split(" ")[1] for line in run.console if "cleared group_pressure" in line}
+    assert cleared == raised
+
+
 class NoReading:
     """A sensor that gives no value."""
 
