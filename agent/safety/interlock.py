@@ -180,23 +180,27 @@ class Interlock(Component):
             self.agent.arbiters[PUMPS].claim(RANK, "safety", AT_LEAST, safe_pct, "part_off")
 
     def retain(self, now: int) -> "list[str]":
-        """Return the latched causes, the pumps that are blocked, and a shut branch."""
+        """Return the latched causes, the pumps that are blocked, and the usual row."""
         lines = [
             "latch %s %d %s" % (cause.code, cause.acknowledged, cause.snapshot)
             for cause in self.by_priority
             if cause.active and cause.reaction[4]
         ]
-        lines += ["stalled " + name for name in self.protection.stalled_pumps()]
-        usual = self.protection.resistance.words()
-        return lines + ["shut " + usual] if usual else lines
+        protection = self.protection
+        lines += ["stalled " + name for name in protection.stalled_pumps()]
+        lines += ["curve " + words for words in protection.curve.words()]
+        usual = protection.resistance.words()
+        return lines + [usual] if usual else lines
 
     def restore(self, line: str, now: int) -> bool:
         """Latch a cause again: only a person resets it, also after a restart."""
         words = line.split(" ", 3)
         if words[0] == "stalled" and len(words) == 2:
             return self.protection.restore_stalled(words[1], now)
-        if words[0] == "shut" and len(words) == 2:
-            return self.protection.resistance.restore(words[1])
+        if words[0] in ("shut", "usual"):
+            return self.protection.resistance.restore(words)
+        if words[0] == "curve":
+            return self.protection.curve.restore(words[1:])
         for cause in self.by_priority:
             if words[0] == "latch" and len(words) == 4 and words[1] == cause.code:
                 cause.restore(words[2] == "1", words[3][:SNAPSHOT_LENGTH], now)

@@ -8,7 +8,8 @@ clogged filter. If the flow falls and the pressure rises, a part of the row is s
 alone: a false sensor (`agent.safety.row_resistance`).
 
 The usual values are slow means, one pair for each number of running pumps. Less than `_WEAK` of the
-usual flow, for `_COUNT` readings, is reported.
+usual flow, for `_COUNT` readings, is reported. A restart keeps the usual values (`words`,
+`restore`): a branch that is shut soon after it must show.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -28,6 +29,9 @@ _COUNT = 40
 _SHUT_COUNT = 30
 _LEARN_COUNT, _MEAN_COUNT = 60, 3600
 _RUNS_PCT, _SAME_PCT = 10.0, 3.0
+_MILLION, _DIGITS = 1_000_000, 10
+_KEPT_BAND = 0.05
+"""A smaller change of the usual values is not worth a write to the store."""
 
 
 class PumpCurve:
@@ -37,6 +41,7 @@ class PumpCurve:
         self.is_weak = False
         self._usual: dict[int, list[float]] = {}
         self._count = 0
+        self._kept: dict[int, list[float]] = {}
 
     def add(self, flow: "float | None", kpa: "float | None", drives: "list[DriveWatch]") -> None:
         """Add a new reading: L/min, kPa."""
@@ -63,6 +68,11 @@ class PumpCurve:
             usual[2] = min(usual[2] + 1.0, _MEAN_COUNT)
             usual[0] += (ratio - usual[0]) / usual[2]
             usual[1] += (kpa_ratio - usual[1]) / usual[2]
+            kept = self._kept.get(count)
+            if usual[2] >= _LEARN_COUNT and (
+                kept is None or _has_moved(usual[0], kept[0]) or _has_moved(usual[1], kept[1])
+            ):
+                self._kept[count] = usual[:2]
 
     def is_throttled(
         self, flow: "float | None", kpa: "float | None", drives: "list[DriveWatch]"
@@ -92,6 +102,30 @@ class PumpCurve:
         if usual is None or usual[2] < _SHUT_COUNT:
             return None
         return usual[0] * speed, usual[1] * speed * speed
+
+    def words(self) -> "list[str]":
+        """Return a line for each number of running pumps: it, usual flow and pressure over speed
+        and squared speed, in 1/1000000.
+        """
+        return [
+            "%d %d %d" % (count, int(kept[0] * _MILLION), int(kept[1] * _MILLION))
+            for count, kept in sorted(self._kept.items())
+        ]
+
+    def restore(self, words: "list[str]") -> bool:
+        """Continue with the words of a line of `words`."""
+        if len(words) != 3 or False in [w.isdigit() and len(w) <= _DIGITS for w in words]:
+            return False
+        count, ratio, kpa_ratio = int(words[0]), int(words[1]) / _MILLION, int(words[2]) / _MILLION
+        if not (count and ratio and kpa_ratio):
+            return False
+        self._kept[count] = [ratio, kpa_ratio]
+        self._usual[count] = [ratio, kpa_ratio, float(_LEARN_COUNT)]
+        return True
+
+
+def _has_moved(value: float, kept: float) -> bool:
+    return abs(value - kept) > _KEPT_BAND * kept
 
 
 def _running(drives: "list[DriveWatch]") -> "tuple[int, float] | None":

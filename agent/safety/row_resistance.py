@@ -13,9 +13,13 @@ A flow that is far below the largest usual one says too little about the resista
 
 `is_shut`: flow and pressure against the speed of the pumps show it too (`confirm`), so no sensor is
 false: a branch is shut. This ends only when the resistance returns, or a person accepts the row as
-it is. No time makes it the usual row, and a restart keeps it (`words`, `restore`). A pressure that
+it is. No time makes it the usual row. A pressure that
 no pump can give, for `_FALSE_COUNT` readings, shows that the sensor is false
 (`use_false_pressure`): then nothing is certain until the resistance is the usual one again.
+
+A restart keeps the usual resistance and a shut branch (`words`, `restore`): a branch that is shut
+soon after the start must not be taken as usual. Work on the row while the unit is off can change
+the resistance, so after a restart the present one is the usual one sooner.
 """
 
 from agent.core.alarm_record import DEGRADED, AlarmRecord
@@ -34,8 +38,10 @@ _MIN_FLOW_FRACTION, _MIN_KPA = 0.15, 3.0
 _MOVING_FRACTION = 0.01
 _FALSE_COUNT = 3
 _SCALE, _DIGITS = 1_000_000_000, 12
-_LEARN_COUNT, _ADOPT_COUNT = 300, 30_000
-"""Readings of the mean in the usual state, and while the resistance differs."""
+_LEARN_COUNT, _ADOPT_COUNT, _RESTORED_COUNT = 300, 30_000, 150
+"""Readings of the mean in the usual state, while the resistance differs, and after a restart."""
+_KEPT_BAND = 0.05
+"""A smaller change of the usual resistance is not worth a write to the store."""
 
 
 class RowResistance:
@@ -51,6 +57,7 @@ class RowResistance:
         self._mean_count = self._change_count = self._changed_readings = 0
         self._last_flow = self._max_flow = 0.0
         self._false_count = 0
+        self._kept = 0.0
 
     def add(self, flow: "float | None", kpa: "float | None") -> bool:
         """Add a new reading: L/min, kPa. Return whether a changed state became the usual one."""
@@ -97,6 +104,9 @@ class RowResistance:
         elif self.is_usual:
             self._mean_count = min(self._mean_count + 1, _LEARN_COUNT)
             self._mean += (value - self._mean) / self._mean_count
+        change = self._mean - self._kept
+        if self._mean_count >= _LEARN_COUNT and abs(change) > _KEPT_BAND * self._kept:
+            self._kept = self._mean
         return False
 
     def confirm(self, is_throttled: bool) -> None:
@@ -115,19 +125,28 @@ class RowResistance:
         was_shut = self.is_shut
         if was_shut:
             self._mean_count = self._change_count = self._changed_readings = 0
+            self._kept = 0.0
             self.is_changed = self.is_higher = self.is_shut = False
             self.is_usual = True
         return was_shut
 
     def words(self) -> str:
-        """Return the usual resistance while a branch is shut, kPa/(L/min)² / 10⁹; else ""."""
-        return "%d" % int(self._mean * _SCALE) if self.is_shut else ""
+        """Return "shut" or "usual" and the usual resistance, kPa/(L/min)² / 10⁹; "": not known."""
+        if self.is_shut:
+            return "shut %d" % int(self._mean * _SCALE)
+        return "usual %d" % int(self._kept * _SCALE) if self._kept else ""
 
-    def restore(self, words: str) -> bool:
-        """Continue with a shut branch, as before the restart."""
-        if not words.isdigit() or len(words) > _DIGITS or not int(words):
+    def restore(self, words: "list[str]") -> bool:
+        """Continue as before the restart, with the words of `words`."""
+        if len(words) != 2 or not words[1].isdigit() or len(words[1]) > _DIGITS:
             return False
-        self._mean, self._mean_count = int(words) / _SCALE, _LEARN_COUNT
+        if not int(words[1]) or words[0] not in ("shut", "usual"):
+            return False
+        self._mean = int(words[1]) / _SCALE
+        if words[0] == "usual":
+            self._kept, self._mean_count = self._mean, _RESTORED_COUNT
+            return True
+        self._mean_count = _LEARN_COUNT
         self.is_changed = self.is_higher = self.is_shut = True
         self.is_usual = False
         return True

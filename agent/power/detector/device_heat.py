@@ -29,10 +29,10 @@ then be hot and overheated, but not warm: a supply that rises is no loss of flow
 than `_COOL_K` below its limit. It is cool if its temperature and its power show a supply of at most
 `_COLD_C`.
 
-A load whose temperature was read before, and is not read any more while a branch is certainly shut
-(`Load.is_unseen`), counts as hot, unless it draws less than `_SAFE_DIVISOR` of its rating. It is
-overheated when its limit has no effect. A load that is hot stays hot without a reading: only a
-reading shows that it is not hot any more. Behind a kinked hose, no flow and no supply that the unit
+A load whose temperature is not read any more while a branch is certainly shut (`Load.is_unseen`),
+also if its service has not answered since the start, counts as hot, unless it draws less than
+`_SAFE_DIVISOR` of its rating. It is overheated when its limit has no effect. A load that is hot
+stays hot without a reading: only a reading shows that it is not hot any more. Behind a kinked hose, no flow and no supply that the unit
 can give would carry its full power.
 
 The alarm `device_hot` shows a load that was measured as hot (`Load.is_heat_shown`). It ends with a
@@ -168,7 +168,9 @@ class DeviceHeat:
         if load.is_on and load.is_hot and not load.is_unseen:
             load.set_heat(True, load.is_overheated or load.ineffective)
             return
-        is_unseen = is_certain and self._valid_at > 0 and self._may_overheat(now)
+        target = load.target
+        is_silent = target is not None and not target.read_at
+        is_unseen = is_certain and (is_silent or self._valid_at > 0) and self._may_overheat(now)
         load.set_heat(is_unseen, is_unseen and load.ineffective, is_unseen)
 
     def _may_overheat(self, now: int) -> bool:

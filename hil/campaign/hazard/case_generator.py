@@ -32,7 +32,7 @@ OPERATOR_COMMANDS = (
     "reset_causes",
     "push_setpoint",
 )
-_SECTIONS = "cooling, safety, throttle, remote, log"
+_SECTIONS = "cooling, safety, throttle, remote, log, retain"
 _INTERMEDIATE_PROBABILITY = 0.1
 _CLEARED_PROBABILITY = 0.25
 _RESTART_FAULTS = {"power_cut", RESTART_WORD}
