@@ -77,7 +77,7 @@ class ConfigMirror:
         self._changed_at = self._up_at = -NEVER
         self._synced_at = self._equal_at = -NEVER
         self.is_alone = False
-        self._unsure_since: int | None = None
+        self._uncertain_since: int | None = None
 
     # The store, while no agent runs.
 
@@ -151,7 +151,7 @@ class ConfigMirror:
             self._up_at = now
         if self.is_in_sync(now):
             self._synced_at = self._equal_at = now
-            self._unsure_since = None
+            self._uncertain_since = None
         elif follows:
             self._synced_at = now
         replica = channel.replica(now)
@@ -214,7 +214,7 @@ class ConfigMirror:
     def prepare(self, now: int) -> None:
         """Give the present records to the agent that is built next, if its configuration runs."""
         self._has_agent = True
-        self._unsure_since = now if now - self._equal_at > _ALONE_US else None
+        self._uncertain_since = now if now - self._equal_at > _ALONE_US else None
         if self._unread:
             return
         self._is_behind = self._own.to_run() != self._running
@@ -246,7 +246,7 @@ class ConfigMirror:
         These are all that were signed before this one took over, if it is not sure to have all
         records. Without trusted UTC (`utc_s` 0) this is not known.
         """
-        since = self._unsure_since
+        since = self._uncertain_since
         if since is None or kind != COMMAND:
             return
         passed_s = utc_s - (now - since) // SECOND - EPOCH_S
