@@ -34,6 +34,8 @@ ABSENT_BEACON_US = 2 * SECOND
 TIMEOUT_US = 60 * MILLISECOND
 """Time in which the reply to a beacon must begin; the line must not be silent for long."""
 _ABSENT_US = 3 * SECOND
+_LAST_EPOCH = (1 << 32) - 1
+"""The largest one that beacons and messages can carry: it is used again and again."""
 _REPLIES_IN = (LISTEN, STANDBY, QUIET)
 
 
@@ -52,9 +54,14 @@ class BeaconExchange:
         self._active_since = NEVER
         self._replied_at = 0
 
+    @property
+    def next_epoch(self) -> int:
+        """The epoch of the next takeover of this controller."""
+        return min(self.epoch + 1, _LAST_EPOCH)
+
     def begin_active(self, now: int) -> None:
         """Take the next epoch: this controller became active."""
-        self.epoch += 1
+        self.epoch = self.next_epoch
         self._active_since = self._replied_at = now
         self.peer_role = -1
 

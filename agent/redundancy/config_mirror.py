@@ -9,16 +9,24 @@ process starts again, as after a change of a single controller.
 The active controller acts on a message and reports it only when the standby has it, too. Without
 messages of the standby for `_ALONE_US`, or `_LIMIT_US` after the record, it goes on alone and says
 so. A standby with something newer makes the active controller unfit: it gives up the role.
+
+A controller whose software cannot run the confirmed configuration runs its file. It keeps the
+records, and is not fit. One that takes over without having had all records for `_ALONE_US` cannot
+know which commands were done meanwhile. It refuses all that are older than its takeover.
 """
 
 from agent.core.port_link import PortLink
 from agent.remote.message.canonical import hash_config
+from agent.remote.message.counter import seconds_of
+from agent.remote.message.header import EPOCH_S
+from agent.remote.message.reject import Rejection
 from agent.remote.storage import config_replica
 from agent.remote.storage.audit import AuditLog
-from agent.remote.storage.config_slots import load_slots
+from agent.remote.storage.config_slots import RECORD, copy_key, decode_hashed, load_slots
 from agent.remote.storage.day_values import DayValues
 from agent.remote.storage.suspended_keys import SuspendedKeys
 from agent.remote.storage.write_queue import WriteQueue
+from protocols.signed_message import COMMAND, PATCH
 from protocols.signing.peer_link import NO_WORD, PeerLink
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
@@ -35,6 +43,7 @@ _LIMIT_US = 30 * SECOND
 """Longest time that a message of operators waits for the standby."""
 _STALE_US = 60 * SECOND
 _MAX_STATE = 24 * 1024
+_COPY = copy_key(RECORD)
 _CHANNEL = {"a": "A", "b": "B"}
 """Name of a controller in the messages of this channel."""
 
@@ -58,16 +67,17 @@ class ConfigMirror:
         self._running = self._found = hash_config(boot.config)
         self._queue = WriteQueue(port, AuditLog())
         self._records: dict[str, bytes] = {}
-        self._unread = list(config_replica.KEYS)
+        self._unread = list(config_replica.KEYS) + [_COPY]
         self._own = config_replica.head_of({}, self.file_hash)
         self._peer: config_replica.Head | None = None
         self._received = b""
         self._is_changed = True
-        self._is_writing = self._has_agent = False
+        self._is_writing = self._has_agent = self._is_behind = False
         self._waiting: Actions = []
         self._changed_at = self._up_at = -NEVER
-        self._synced_at = -NEVER
+        self._synced_at = self._equal_at = -NEVER
         self.is_alone = False
+        self._uncertain_since: int | None = None
 
     # The store, while no agent runs.
 
@@ -77,7 +87,7 @@ class ConfigMirror:
         self._synced_at = now
         writes, self._boot.writes = self._boot.writes, []
         self._queue.write_records(writes, now)
-        for key in config_replica.KEYS:
+        for key in self._unread:
             self._queue.request("get", key.encode(), now)
 
     def is_busy(self) -> bool:
@@ -94,6 +104,8 @@ class ConfigMirror:
             self._unread.remove(key)
             if nul and payload:
                 self._records[key] = payload
+            if not self._unread and decode_hashed(self._records.get(RECORD)) is None:
+                self._records[RECORD] = self._records.get(_COPY, b"")
             self._update()
             self._found = self._own.to_run()
         return True
@@ -117,7 +129,7 @@ class ConfigMirror:
     def end_agent(self) -> None:
         """The agent has ended: what it has begun to write must not count as an own write."""
         self._waiting.clear()
-        self._has_agent = False
+        self._has_agent = self._is_behind = False
         self.link.reopen()
 
     def outbox(self) -> "Actions":
@@ -137,7 +149,10 @@ class ConfigMirror:
         channel = self.channel
         if channel.is_up(now):
             self._up_at = now
-        if follows or self.is_in_sync(now):
+        if self.is_in_sync(now):
+            self._synced_at = self._equal_at = now
+            self._uncertain_since = None
+        elif follows:
             self._synced_at = now
         replica = channel.replica(now)
         if replica is not self._received:
@@ -181,11 +196,13 @@ class ConfigMirror:
 
         One that could not be run at the start is no reason: the next start could not run it either.
         """
-        return not (self._unread or self.is_busy()) and self._own.to_run() != self._found
+        if self._unread or self.is_busy():
+            return False
+        return self._own.to_run() not in (self._found, self._boot.unusable)
 
     def is_fit(self) -> bool:
         """Return whether the store is read and works, and the peer has nothing newer."""
-        if self._unread or self._queue.is_busy() or not self.link.is_open:
+        if self._unread or self._is_behind or self._queue.is_busy() or not self.link.is_open:
             return False
         if not self._has_agent and self._own.to_run() not in (self._found, self._running):
             return False
@@ -194,17 +211,53 @@ class ConfigMirror:
 
     # While the agent runs.
 
-    def prepare(self) -> None:
+    def prepare(self, now: int) -> None:
         """Give the present records to the agent that is built next, if its configuration runs."""
         self._has_agent = True
-        if self._unread or self._own.to_run() != self._running:
+        self._uncertain_since = now if now - self._equal_at > _ALONE_US else None
+        if self._unread:
             return
+        self._is_behind = self._own.to_run() != self._running
         boot, read = self._boot, self._records.get
-        boot.slots = load_slots(self.file_hash, read)
+        if self._is_behind:
+            self._keep_counters()
+        else:
+            boot.slots = load_slots(self.file_hash, read)
         boot.writes = []
         boot.day, boot.suspended = DayValues(), SuspendedKeys()
         boot.day.load(read)
         boot.suspended.load(read)
+
+    def _keep_counters(self) -> None:
+        """Give only the counters of the records to the agent: no message is executed twice.
+
+        Not that of a trial that it does not run: with it and without the trial, its records would
+        be the end of the trial.
+        """
+        own = self._own.slots
+        counters = [max(pair) for pair in zip(own.counters, self._boot.slots.counters)]
+        if own.trial is not None:
+            counters[PATCH - 1] = self._boot.slots.counters[PATCH - 1]
+        self._boot.slots.counters = counters
+
+    def check_age(self, kind: int, counter: int, utc_s: int, now: int) -> None:
+        """Raise `Rejection` for a command that the other controller can have executed alone.
+
+        These are all that were signed before this one took over, if it is not sure to have all
+        records. Without trusted UTC (`utc_s` 0) this is not known.
+        """
+        since = self._uncertain_since
+        if since is None or kind != COMMAND:
+            return
+        passed_s = utc_s - (now - since) // SECOND - EPOCH_S
+        if utc_s and seconds_of(counter) > passed_s:
+            return
+        if utc_s:
+            rejection = Rejection("rollback", "signed before the takeover")
+        else:
+            rejection = Rejection("not_yet", "no UTC since the takeover")
+        rejection.message = (kind, counter)
+        raise rejection
 
     def stored(self, key: str, data: bytes, now: int) -> None:
         """A record of the agent is durable here."""

@@ -418,7 +418,7 @@ class PairedAgent:
         self._has_read = False
         mirror = self.ports.mirror
         if mirror is not None:
-            mirror.prepare()
+            mirror.prepare(now)
         agent = self.agent = self._build()
         queue = agent.service("write_queue")
         if queue is not None:
@@ -454,4 +454,4 @@ class PairedAgent:
             self._has_read = self.agent.fieldbus.polls_complete()
         if self.state.role != READ:
             return self._has_read
-        return self.ports.epoch.is_durable(self.beacons.epoch + 1) and self._has_read
+        return self.ports.epoch.is_durable(self.beacons.next_epoch) and self._has_read

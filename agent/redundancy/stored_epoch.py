@@ -28,6 +28,8 @@ ROLE_KEY = "pair.role"
 """Role and epoch, for `coldloop pair show`: the standby writes no status."""
 COMMANDS = {"swap": SWAP, "out": TAKE_OUT, "in": TAKE_IN}
 _MAX_NUMBER = 0xFFFFFFFF
+_MAX_STATE = 21
+"""Length of the state with both numbers."""
 _WAIT_US = 800 * MILLISECOND
 """Longest time of a request. It is shorter than READ, so that a takeover does not wait for it."""
 
@@ -89,7 +91,7 @@ class StoredEpoch:
         if key != STATE_KEY.encode() or self.boots >= 0:
             return
         stored = self._record.receive(data) or b""
-        words = stored.split()
+        words = stored.split() if len(stored) <= _MAX_STATE else []
         is_valid = len(words) == 2 and words[0].isdigit() and words[1].isdigit()
         self.epoch = max(self.epoch, min(int(words[0]), _MAX_NUMBER)) if is_valid else self.epoch
         self.boots = min(int(words[1]), _MAX_NUMBER - 1) + 1 if is_valid else 1

@@ -137,13 +137,18 @@ class MessageQueue:
                 raise Rejection("store", NO_BOOT_STATE)
             if not manager.write_queue.is_open():
                 raise Rejection("store", "it is not open")
-            self._verification = verifier.start_verification(
+            utc_s = manager.trusted_utc_s(now)
+            verification = verifier.start_verification(
                 data,
                 manager.accepted_keys(),
                 verify_context(manager, verifier),
-                manager.trusted_utc_s(now),
+                utc_s,
                 manager.message_clock.passed_s(now),
             )
+            mirror = manager.write_queue.mirror
+            if mirror is not None:
+                mirror.check_age(verification.kind, verification.message.counter, utc_s, now)
+            self._verification = verification
         except Rejection as rejection:
             manager.reject(rejection)
 

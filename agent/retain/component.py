@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 KEY = "retain.state"
 _MAX_BYTES = 4096
-_MAX_DIGITS = 9
+_RANGES = {SUPPLY: (15_000, 45_000), PRESSURE: (4_000, 480_000)}
+"""Set-points that can be requested, in thousandths: those of `agent.core.tunable`, and 20 % beyond
+for the pressure of a group without its lead."""
 _WAIT_US = 10 * SECOND
 """Time to wait for the record. Then the unit runs without it, and the next state replaces it."""
 
@@ -115,9 +117,10 @@ class Retain(Component):
     def _restore_setpoint(self, key: str, words: "list[str]") -> None:
         """Use the requested set-point again, if the configured one is still the same."""
         config = self.agent.config.supply if key == SUPPLY else self.agent.config.pressure
-        if words[0] != str(to_thousandths(config.setpoint)) or len(words[1]) > _MAX_DIGITS:
+        if words[0] != str(to_thousandths(config.setpoint)):
             return
-        if words[1].isdigit():
+        low, high = _RANGES[key]
+        if words[1].isdigit() and low <= int(words[1]) <= high:
             self.agent.request_setpoint(SetpointRequest("retain", key, int(words[1]) / 1000))
             self.restored += 1
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 KEY = "throttle.limits"
 _SHOWN, _OUTLETS, _STARTING, _TRIPS = "hot:", "out:", "run:", "trip:"
 _CRC = b"\ncrc:"
+_LARGEST_W, _NO_CAP_PCT = 100_000_000, 100
 CAPS_RESTORED = AlarmRecord(
     "caps_restored", NORMAL, "limits from before the restart are in force", "", False
 )
@@ -81,11 +82,16 @@ class KeptLimits:
         return self.apply(text, now)
 
     def apply(self, payload: bytes, now: int) -> "tuple[int, int] | None":
-        """Apply a record to the loads. Return its caps, or None if it has none."""
+        """Apply a record to the loads. Return its caps, or None if it has none, or impossible ones.
+
+        It can come from the other controller of a pair, with other software.
+        """
         caps = None
         try:
             rows = [line.split(" ") for line in payload.decode().split("\n")]
             caps = int(rows[0][0]), int(rows[0][1])
+            if not (0 <= caps[0] <= _LARGEST_W and 0 <= caps[1] <= _NO_CAP_PCT):
+                return None
             for name, limit, on in rows[1:]:
                 for load in self._loads:
                     if load.name == name:

@@ -20,11 +20,11 @@ LONGEST_CONFIRM = 14 * 24 * 60
 MAX_AHEAD_S = 24 * 3600
 SITE_AHEAD_S = 600
 UNDATED_AHEAD_S = 400 * 24 * 3600
-_MAX_COUNT = (1 << EPOCH_BITS) - 1
-_MAX_COUNTER = (1 << EPOCH_BITS + 8) - 1
+MAX_COUNT = (1 << EPOCH_BITS) - 1
+MAX_COUNTER = (1 << EPOCH_BITS + 8) - 1
 
 
-def check_count(value: "Any", max_value: int = _MAX_COUNT) -> None:
+def check_count(value: "Any", max_value: int = MAX_COUNT) -> None:
     """Raise `Rejection` (malformed) unless `value` is an integer from 0 to `max_value`."""
     if type(value) is not int or not 0 <= value <= max_value:
         raise Rejection("malformed", "a count from 0 to %d is needed" % max_value)
@@ -32,4 +32,4 @@ def check_count(value: "Any", max_value: int = _MAX_COUNT) -> None:
 
 def check_counter(value: "Any") -> None:
     """Raise `Rejection` (malformed) unless `value` can be a counter: 256 epochs."""
-    check_count(value, _MAX_COUNTER)
+    check_count(value, MAX_COUNTER)

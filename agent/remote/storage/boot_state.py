@@ -27,6 +27,8 @@ class BootState:
     `audit` is the end of the audit log. `releases` and `received_chunks` belong to application
     updates. `running_slot` is None if nothing here can start an update.
 
+    `unusable`: hash of the confirmed configuration that this start could not compile, else empty.
+
     `check` compiles changed JSON, or raises `ConfigError`. `has_full_checker`: there is memory and
     time for it beside a running agent. `small_slices`: a slice of a server would delay a tick.
     """
@@ -47,6 +49,7 @@ class BootState:
         self.unit_key: tuple[bytes, bytes] | None = None
         self.site_trial = 0
         self.running_slot: RunningSlot | None = RunningSlot()
+        self.unusable = b""
         self.check: Callable[[dict[str, Any]], Config] | None = None
 
     def set_checker(

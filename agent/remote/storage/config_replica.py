@@ -7,13 +7,19 @@ A `Head` is what one controller has stored: the record of `config_slots` and the
 as they are, and of each slot only its hash. It goes to the other controller with the slots that
 this one does not have. Each controller has its own numbers of slots.
 
-    rank   number of confirmed changes, counter of the last change, no trial, counter of commands
+    rank   number of confirmed changes, a confirmed configuration is here, counter of the last
+           change, no trial, counter of commands
 
 The higher rank is newer: an end of a trial has no counter of its own. Starts and the remaining time
-of a trial do not count. Counters of both are merged, so that no message is executed twice.
+of a trial do not count. Counters of both are merged, so that no message is executed twice. A start
+that falls back to the file counts as a version (`agent.remote.update.boot`), but is no change of
+operators: it must not replace the confirmed configuration of the other controller.
+
+The other controller can have other software. A message that does not fit is not used.
 """
 
 from agent.remote.message.canonical import HASH_BYTES
+from agent.remote.message.header import MAX_COUNT, MAX_COUNTER
 from agent.remote.storage.config_slots import (
     FILE,
     RECORD,
@@ -42,11 +48,14 @@ KEYS = SLOTS + (RECORD,) + LIMITS
 """All records that both controllers have."""
 _FORMAT = 1
 _PARTS = 6
+_PLACES = (FILE, 0, 1)
 
 
-def _rank(slots: ConfigSlots) -> "tuple[int, int, bool, int]":
+def _rank(slots: ConfigSlots, confirmed: bytes) -> "tuple[int, bool, int, bool, int]":
+    changes = slots.version - (slots.slot == FILE)
     counters = slots.counters
-    return slots.version, counters[PATCH - 1], slots.trial is None, counters[COMMAND - 1]
+    times = counters[PATCH - 1], slots.trial is None, counters[COMMAND - 1]
+    return (changes, bool(confirmed)) + times
 
 
 class Head:
@@ -58,7 +67,7 @@ class Head:
         self.file_hash = file_hash
         self.record, self.hashes, self.limits = record, hashes, limits
         self.slots = load_slots(file_hash, {RECORD: record}.get)
-        self.rank = _rank(self.slots)
+        self.rank = _rank(self.slots, self.confirmed())
         self.sent: list[bytes] = []
 
     def confirmed(self) -> bytes:
@@ -106,9 +115,47 @@ def decode_head(data: bytes) -> "Head | None":
         return None
     if type(parts) is not list or len(parts) != _PARTS or parts[0] != _FORMAT:
         return None
-    head = Head(parts[1], parts[2], parts[3], parts[4])
-    head.sent = [record for record in parts[5] if without_hash(record) is not None]
+    file_hash, record, hashes, limits, sent = parts[1:]
+    if not (_all_bytes([file_hash, record]) and _all_bytes(hashes, len(SLOTS))):
+        return None
+    if not (_all_bytes(limits, len(LIMITS)) and _all_bytes(sent)):
+        return None
+    if not _is_usable(load_slots(file_hash, {RECORD: record}.get)):
+        return None
+    head = Head(file_hash, record, hashes, limits)
+    head.sent = [record for record in sent if without_hash(record) is not None]
     return head
+
+
+def _all_bytes(values: "Any", count: int = -1) -> bool:
+    """Return whether `values` is a list of bytes, of `count` ones if that is given."""
+    if type(values) is not list or count not in (-1, len(values)):
+        return False
+    return not [value for value in values if type(value) is not bytes]
+
+
+def _is_usable(slots: ConfigSlots) -> bool:
+    """Return whether each field of a record of the other controller has a possible value."""
+    counters, counts = slots.counters + [slots.last[0]], [slots.version]
+    places, texts = [slots.slot], list(slots.last[1:])
+    trial = slots.trial
+    if trial is not None:
+        if type(trial.alarms) is not list or trial.slot in (FILE, slots.slot):
+            return False
+        counters.append(trial.counter)
+        counts += [trial.starts, trial.confirm_s]
+        places.append(trial.slot)
+        texts += trial.alarms
+    return (
+        _are_counts(counters, MAX_COUNTER)
+        and _are_counts(counts, MAX_COUNT)
+        and not [place for place in places if type(place) is not int or place not in _PLACES]
+        and not [value for value in texts if type(value) is not str]
+    )
+
+
+def _are_counts(values: "list[Any]", largest: int) -> bool:
+    return not [value for value in values if type(value) is not int or not 0 <= value <= largest]
 
 
 def missing_slots(own: Head, peer: Head, records: "dict[str, bytes]") -> "list[bytes]":
@@ -155,11 +202,21 @@ def writes_to_follow(own: Head, peer: Head) -> "list[Write]":
     plan.place_trial(on_trial)
     if plan.slots.record_write()[1] != own.record:
         plan.writes.append(plan.slots.record_write())
-    if newer is peer:
-        for key, theirs, mine in zip(LIMITS, peer.limits, own.limits):
-            if theirs != mine and theirs:
-                plan.writes.append((key, theirs))
+    for key, theirs, mine in zip(LIMITS, peer.limits, own.limits):
+        if theirs != mine and theirs and _has_newer_limit(peer, own, key):
+            plan.writes.append((key, theirs))
     return plan.writes
+
+
+def _has_newer_limit(peer: Head, own: Head, key: str) -> bool:
+    """Return whether the record of a limit is newer at the peer.
+
+    Commands suspend keys: more confirmed changes must not undo that.
+    """
+    if key == SUSPENDED_KEY:
+        commands = COMMAND - 1
+        return peer.slots.counters[commands] >= own.slots.counters[commands]
+    return own.rank <= peer.rank
 
 
 class _Placing:

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
         is_alone: bool
 
+        def check_age(self, kind: int, counter: int, utc_s: int, now: int) -> None:
+            """Raise `Rejection` for a message that the other controller can have executed."""
+            ...
+
         def stored(self, key: str, data: bytes, now: int) -> None:
             """A record is durable here."""
             ...

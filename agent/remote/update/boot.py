@@ -117,7 +117,9 @@ def start_config(
             if boot.slots.trial is not None:
                 boot = _roll_back(boot, UNUSABLE, file, read)
             elif boot.slots.slot != config_slots.FILE:
+                unusable = canonical.hash_config(boot.config)
                 boot = _boot_file(file, boot.slots)
+                boot.unusable = unusable
             else:
                 raise
 

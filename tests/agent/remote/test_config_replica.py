@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
-from agent.remote.message.canonical import hash_config
+from agent.remote.message.canonical import HASH_BYTES, hash_config
 from agent.remote.storage.config_replica import (
     LIMITS,
     Head,
@@ -16,7 +17,8 @@ from agent.remote.storage.config_replica import (
     missing_slots,
     writes_to_follow,
 )
-from agent.remote.storage.config_slots import RECORD, SLOTS, ConfigSlots, load_slots
+from agent.remote.storage.config_slots import RECORD, SLOTS, ConfigSlots, load_slots, with_hash
+from protocols import cbor
 from protocols.signed_message import COMMAND, PATCH
 
 FILE_HASH = hash_config(b"file")
@@ -144,6 +146,100 @@ def test_limits_come_from_the_active_controller() -> None:
     a.put((LIMITS[1], b"suspended"))
     b.follow(a)
     assert b.records[LIMITS[1]] == b"suspended"
+
+
+def test_a_start_that_fell_back_to_the_file_ends_no_confirmed_change() -> None:
+    a, b = Node(), Node()
+    begin_trial(a, 5, b"x")
+    a.put(a.slots.confirm())
+    b.follow(a)
+    b.records[SLOTS[0]] = b"damaged"
+    b.put(*b.slots.use_file())
+    assert a.head.rank > b.head.rank
+    assert not a.follow(b)
+    b.follow(a)
+    assert b.head.is_equal(a.head)
+    assert b.head.confirmed() == hash_config(b"x")
+
+
+def test_a_slot_that_is_damaged_while_it_runs_is_older_than_a_whole_one() -> None:
+    a, b = Node(), Node()
+    begin_trial(a, 5, b"x")
+    a.put(a.slots.confirm())
+    b.follow(a)
+    b.records[SLOTS[0]] = b"damaged"
+    assert not a.follow(b)
+    report = decode_head(a.state(b))
+    assert report is not None
+    b.put(*writes_to_follow(b.head, report))
+    assert b.head.is_equal(a.head)
+
+
+def test_a_change_after_the_fall_back_is_newer() -> None:
+    a, b = Node(), Node()
+    begin_trial(a, 5, b"x")
+    a.put(a.slots.confirm())
+    b.follow(a)
+    b.put(*b.slots.use_file())
+    begin_trial(b, 7, b"y")
+    b.put(b.slots.confirm())
+    assert b.head.rank > a.head.rank
+    a.follow(b)
+    assert a.head.confirmed() == hash_config(b"y")
+
+
+def test_more_confirmed_changes_do_not_resume_a_suspended_key() -> None:
+    a, b = Node(), Node()
+    a.put((LIMITS[1], b"one"))
+    b.follow(a)
+    begin_trial(a, 5, b"x")
+    a.put(a.slots.mark_taken(COMMAND, 6))
+    a.put(a.slots.confirm())
+    b.put(b.slots.mark_taken(COMMAND, 90))
+    b.put((LIMITS[1], b"one, two"))
+    b.follow(a)
+    a.follow(b)
+    assert a.records[LIMITS[1]] == b.records[LIMITS[1]] == b"one, two"
+    assert a.head.is_equal(b.head)
+
+
+_ODD = (None, True, -2, 2, 1 << 60, "x", b"x", [], [1], [b"", b""])
+
+
+def _altered(value: Any, source: random.Random) -> Any:
+    """Return a list in which one value is of another type, or missing, or one more."""
+    if type(value) is list and value and source.random() < 0.8:
+        changed, place = list(value), source.randrange(len(value))
+        changed[place] = _altered(changed[place], source)
+        return changed if source.random() < 0.9 else changed[:-1]
+    return source.choice(_ODD)
+
+
+@pytest.mark.parametrize("is_on_trial", [False, True])
+def test_no_report_of_other_software_raises(is_on_trial: bool) -> None:
+    a, b = Node(), Node()
+    begin_trial(a, 5, b"x")
+    a.put(a.slots.confirm())
+    if is_on_trial:
+        begin_trial(a, 6, b"y")
+    parts: Any = cbor.decode(a.state(b))
+    record: Any = cbor.decode(parts[2][HASH_BYTES:])
+    source = random.Random(3)
+    taken = 0
+    for _ in range(1500):
+        if source.random() < 0.5:
+            changed = _altered(parts, source)
+        else:
+            body = cbor.encode(_altered(record, source))
+            changed = [*parts[:2], with_hash(body), *parts[3:]]
+        head = decode_head(cbor.encode(changed))
+        if head is None:
+            continue
+        taken += 1
+        b.head.is_equal(head)
+        writes = writes_to_follow(b.head, head)
+        assert not writes or head.to_run() in (FILE_HASH, hash_config(b"x"), hash_config(b"y"))
+    assert 0 < taken < 750
 
 
 def _change(node: Node, source: random.Random, counter: int) -> None:

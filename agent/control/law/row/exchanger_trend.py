@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agent.control.law.row.readings import RowReadings
 
 _YOUNG_S = 599.5
+_MAX_DIGITS = 9
 _HOURLY_FALL, _HOURLY_RISE = 1 / 200, 1 / 2
 _FILTER_S = 60.0
 _LEAST_RISE_K = 20 / 10
@@ -57,7 +58,9 @@ class ExchangerTrend:
 
     def restore(self, factor: str, error: str) -> bool:
         """Continue with the line of the last start."""
-        if not (factor.isdigit() and error.isdigit()) or not 0 < int(factor) < 1900:
+        if not (factor.isdigit() and error.isdigit()) or max(len(factor), len(error)) > _MAX_DIGITS:
+            return False
+        if not 0 < int(factor) < 1900:
             return False
         self._kept = [int(factor), int(error)]
         self._slow_factor, self._mean_k = int(factor) / 1000, int(error) / 1000

@@ -7,6 +7,7 @@ import pytest
 
 from agent.redundancy import paired_agent
 from agent.redundancy.handover import hold_commands, restore_state
+from agent.redundancy.stored_epoch import STATE_KEY
 from hil.bench.testbed_settings import TestbedSettings
 from hil.run.several.pair_run import PairRun
 
@@ -62,6 +63,40 @@ def test_no_altered_state_raises() -> None:
             changed[source.randrange(len(changed))] = source.choice(b"\n .-0129x\xff\xc2\xb2")
         hold_commands(agent, bytes(changed))
         restore_state(agent, bytes(changed), run.world.now)
+
+
+@pytest.mark.parametrize("text", [b"supply 32000 %d", b"pressure 80000 %d"])
+def test_a_set_point_that_no_operator_can_request_is_not_restored(text: bytes) -> None:
+    run = linked_run()
+    run.start()
+    run.run(20)
+    agent = run.agents[0].agent
+    assert agent is not None
+    loops = agent.supply_loop, agent.pressure_loop
+    before = [loop.config.setpoint for loop in loops]
+    for value in (0, 900, 3_999, 480_001, 999_999_999, 10**30):
+        restore_state(agent, text % value, run.world.now)
+        assert [loop.config.setpoint for loop in loops] == before
+    restore_state(agent, text % 44_000, run.world.now)
+    assert [loop.config.setpoint for loop in loops] != before
+
+
+@pytest.mark.parametrize("record", [b"4294967295 4294967295", b"4294967294 7", b"9" * 5000])
+def test_the_largest_epoch_stops_no_takeover(record: bytes) -> None:
+    """A stored record is damaged, or the other controller reports a false epoch."""
+    run = linked_run()
+    for store in run.stores:
+        store.records[STATE_KEY] = record
+    take_over(run)
+    assert run.agents[1].role == "active"
+    assert run.longest_gap_us <= LIMIT_US
+    run.begin_fault("power", 1)
+    run.end_fault("power", 0)
+    run.run(50)
+    run.end_fault("power", 1)
+    run.run(60)
+    assert [agent.role for agent in run.agents] == ["active", "standby"]
+    assert run.agents[0].beacons.epoch == run.agents[1].beacons.epoch <= 0xFFFFFFFF
 
 
 @pytest.mark.parametrize("since_s", [0.0, 20.0], ids=["from the start", "before the takeover"])

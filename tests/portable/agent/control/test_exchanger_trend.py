@@ -164,6 +164,8 @@ def test_a_line_that_is_no_exchanger_is_refused():
         ("900", "1x"),
         ("0", "0"),
         ("1900", "0"),
+        ("900", "9" * 400),
+        ("0" * 400 + "9", "0"),
     ):
         trend = ExchangerTrend()
         eq((words, trend.restore(*words), trend.error_k), (words, False, 0.0))

@@ -382,6 +382,10 @@ def test_each_part_of_the_record_counts_as_restored():
         (b"5 x", False, None),
         (b"\xff", False, None),
         (b"5 50\na", False, (5, 50)),
+        (b"-1 100\na 600 1", False, None),
+        (b"0 -5", False, None),
+        (b"0 101", False, None),
+        (b"100000001 100", False, None),
     ):
         kept, _, got = restored(text)
         eq((text, got, kept.restored), (text, caps, want))
