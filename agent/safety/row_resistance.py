@@ -13,9 +13,9 @@ A flow that is far below the largest usual one says too little about the resista
 
 `is_shut`: flow and pressure against the speed of the pumps show it too (`confirm`), so no sensor is
 false: a branch is shut. This ends only when the resistance returns, or a person accepts the row as
-it is. No time makes it the usual row. A pressure that
-no pump can give, for `_FALSE_COUNT` readings, shows that the sensor is false
-(`use_false_pressure`): then nothing is certain until the resistance is the usual one again.
+it is. No time makes it the usual row. A pressure that no pump can give, for `_FALSE_COUNT`
+readings, shows that the sensor is false (`use_false_pressure`): then nothing is certain until the
+resistance is the usual one again.
 
 A restart keeps the usual resistance and a shut branch (`words`, `restore`): a branch that is shut
 soon after the start must not be taken as usual. Work on the row while the unit is off can change
@@ -104,10 +104,14 @@ class RowResistance:
         elif self.is_usual:
             self._mean_count = min(self._mean_count + 1, _LEARN_COUNT)
             self._mean += (value - self._mean) / self._mean_count
-        change = self._mean - self._kept
-        if self._mean_count >= _LEARN_COUNT and abs(change) > _KEPT_BAND * self._kept:
-            self._kept = self._mean
+        self._keep()
         return False
+
+    def _keep(self) -> None:
+        """Take the usual resistance for a restart, if it is learned and has moved."""
+        has_moved = abs(self._mean - self._kept) > _KEPT_BAND * self._kept
+        if self._mean_count >= _LEARN_COUNT and has_moved:
+            self._kept = self._mean
 
     def confirm(self, is_throttled: bool) -> None:
         """Use what flow and pressure against the speed show; see `PumpCurve.is_throttled`."""

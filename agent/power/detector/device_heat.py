@@ -30,10 +30,10 @@ than `_COOL_K` below its limit. It is cool if its temperature and its power show
 `_COLD_C`.
 
 A load whose temperature is not read any more while a branch is certainly shut (`Load.is_unseen`),
-also if its service has not answered since the start, counts as hot, unless it draws less than
-`_SAFE_DIVISOR` of its rating. It is overheated when its limit has no effect. A load that is hot
-stays hot without a reading: only a reading shows that it is not hot any more. Behind a kinked hose, no flow and no supply that the unit
-can give would carry its full power.
+also if its service has not answered for `_FIRST_US` since the start, counts as hot, unless it draws
+less than `_SAFE_DIVISOR` of its rating. It is overheated when its limit has no effect. A load that
+is hot stays hot without a reading: only a reading shows that it is not hot any more. Behind a
+kinked hose, no flow and no supply that the unit can give would carry its full power.
 
 The alarm `device_hot` shows a load that was measured as hot (`Load.is_heat_shown`). It ends with a
 reading of the running load. A load that is off gives no evidence: the alarm stays, and ends when
@@ -68,7 +68,7 @@ _COOL_K, _COOL_BAND_K, _COLD_C = 30.0, 3.0, 25.0
 _LIMITED_US, _LIMITED_UNKNOWN_US = 5 * SECOND, 3 * SECOND
 _PROOF_US = 60 * SECOND
 """Without flow, a load with a tenth of its rating is hot after this time."""
-_STALE_US = 6 * SECOND
+_STALE_US, _FIRST_US = 6 * SECOND, 10 * SECOND
 _SAFE_DIVISOR = 2
 _FOLLOW_S = 20.0
 """Time constant with which the expectation falls: longer than that of a case."""
@@ -102,6 +102,7 @@ class DeviceHeat:
         self._resistance_ratio: float | None = None
         self._steady_s = self._steady_ratio = 0.0
         self._hot_since = 0
+        self._first_at: int | None = None
         self._proven_from: int | None = None
         self._had_loss = False
         self._is_falling = self._is_fast = False
@@ -168,8 +169,10 @@ class DeviceHeat:
         if load.is_on and load.is_hot and not load.is_unseen:
             load.set_heat(True, load.is_overheated or load.ineffective)
             return
-        target = load.target
-        is_silent = target is not None and not target.read_at
+        if self._first_at is None:
+            self._first_at = now
+        is_silent = load.target is not None and not load.target.read_at
+        is_silent = is_silent and now - self._first_at >= _FIRST_US
         is_unseen = is_certain and (is_silent or self._valid_at > 0) and self._may_overheat(now)
         load.set_heat(is_unseen, is_unseen and load.ineffective, is_unseen)
 

@@ -158,4 +158,13 @@ FAILED_ONCE = [
         ScenarioEvent(122.5, "board_restart"),
         ScenarioEvent(123.0, "facility_sensors_swapped"),
     ),
+    # a case at 95 °C, no alarm: after a restart no service answered, and a shut branch was usual
+    make_fixed_case(
+        844_341,
+        60.0,
+        "cold",
+        ScenarioEvent(120.0, "bmc_silent"),
+        ScenarioEvent(121.5, "board_restart"),
+        ScenarioEvent(123.0, "rack_blocked", 1.0),
+    ),
 ]

@@ -383,6 +383,18 @@ def test_a_device_that_is_not_seen_behind_a_shut_branch_counts_as_hot():
     eq((bench.load.is_hot, bench.load.is_unseen), (False, False))
 
 
+def test_a_device_whose_service_is_silent_since_the_start_counts_as_hot_after_10_s():
+    """Its service answers in the first seconds, or not at all."""
+    bench = HeatRig()
+    found = []
+    for second in range(5, 17):
+        bench.heat.step(32.0, second * SECOND, True, True)
+        found.append(bench.load.is_unseen)
+    eq(found, [False] * 10 + [True] * 2)
+    bench.heat.step(32.0, 17 * SECOND, True, False)
+    eq(bench.load.is_unseen, False)
+
+
 def test_a_hot_device_stays_hot_without_a_reading():
     def hot():
         bench = HeatRig()

@@ -455,10 +455,12 @@ def test_a_shut_branch_is_kept_over_a_restart_and_reset_by_a_person():
     unit.step()
     eq((unit.conditions(), unit.interlock.retain(unit.now)), ([], []))
     raises(CommandError, unit.interlock.reset, "row_resistance")  # no branch is shut
-    for line, is_taken in (("shut 2000000", True), ("shut", False), ("shut x", False)):
+    lines = ("shut 2000000", "shut", "shut x", "curve 1 2000000 16000", "curve 1", "curve 0 1 1")
+    for line, is_taken in zip(lines, (True, False, False, True, False, False)):
         eq((line, unit.interlock.restore(line, unit.now)), (line, is_taken))
     eq((unit.conditions(), unit.step()[1]), (["row_resistance:"], []))
-    eq(unit.interlock.retain(unit.now), ["shut 2000000"])
+    curve = "curve 1 2000000 16000"
+    eq(unit.interlock.retain(unit.now), [curve, "shut 2000000"])
     limits.is_flow_needed = True
     eq(unit.step()[1], [(INTERLOCK, "safety", AT_LEAST, 100.0, "branch_shut")])
     eq(unit.conditions(), ["row_resistance:", "branch_shut:"])
@@ -466,4 +468,4 @@ def test_a_shut_branch_is_kept_over_a_restart_and_reset_by_a_person():
     eq(unit.conditions(), ["row_resistance:", "branch_shut:"])
     eq(unit.interlock.reset("row_resistance"), "reset: row_resistance")
     limits.is_flow_needed = False
-    eq((unit.conditions(), unit.interlock.retain(unit.now), unit.step()[1]), ([], [], []))
+    eq((unit.conditions(), unit.interlock.retain(unit.now), unit.step()[1]), ([], [curve], []))

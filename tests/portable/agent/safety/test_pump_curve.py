@@ -154,3 +154,28 @@ def test_a_pressure_that_no_pump_gives_is_false():
         give(curve, count, 100.0, 100.0, (100.0, 0.0))
         drives = [SpeedOfDrive(speed) for speed in speeds]
         eq((count, kpa, curve.is_false_pressure(kpa, drives)), (count, kpa, is_false))
+
+
+def test_a_restart_keeps_the_usual_values():
+    curve = PumpCurve()
+    give(curve, 59)
+    eq(curve.words(), [])
+    give(curve, 1)
+    give(curve, 61, flow=200.0, speeds=(70.0, 70.0))
+    words = curve.words()
+    eq(words, ["1 2142857 16326", "2 2857142 16326"])
+    again = PumpCurve()
+    eq([again.restore(line.split(" ")) for line in words], [True, True])
+    eq(again.words(), words)
+    drives = [SpeedOfDrive(70.0), SpeedOfDrive(0.0)]
+    eq(again.is_throttled(120.0, 100.0, drives), True)
+    give(again, 60, flow=153.0)
+    eq(again.words(), words)
+    give(again, 2000, flow=160.0)
+    assert again.words()[0] != words[0]
+
+
+def test_words_that_are_no_usual_values_are_refused():
+    for line in ("", "1", "1 2", "0 1 1", "1 0 1", "1 1 0", "1 -1 1", "a 1 1", "1 1 12345678901"):
+        curve = PumpCurve()
+        eq((line, curve.restore(line.split(" ")), curve.words()), (line, False, []))

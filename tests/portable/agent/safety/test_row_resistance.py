@@ -150,10 +150,10 @@ def shut_row(readings=100):
         row.add(85.0, 120.0)
     eq((row.is_changed, row.is_higher), (True, True))
     row.confirm(False)
-    eq((row.is_shut, row.words()), (False, ""))
+    eq((row.is_shut, row.words()[:4]), (False, "" if readings < 300 else "usua"))
     row.confirm(True)
-    eq(row.is_shut, True)
-    near(int(row.words()), 10_000_000, 500)
+    eq((row.is_shut, row.words()[:5]), (True, "shut "))
+    near(int(row.words()[5:]), 10_000_000, 500)
     return row
 
 
@@ -216,17 +216,20 @@ def test_a_person_accepts_the_row_as_it_is():
 
 def test_a_restart_keeps_the_shut_branch():
     row = RowResistance()
-    eq(row.restore("10000000"), True)
+    eq(row.restore(["shut", "10000000"]), True)
     eq((row.is_changed, row.is_higher, row.is_shut), (True, True, True))
     for _ in range(700):
         row.add(85.0, 120.0)
-    eq((row.is_shut, row.words()), (True, "10000000"))
+    eq((row.is_shut, row.words()), (True, "shut 10000000"))
     row.add(100.0, 101.0)
     eq((row.is_changed, row.is_shut), (False, False))
     for words in ("", "x", "-1", "0", "000", "1234567890123"):
-        row = RowResistance()
-        eq((words, row.restore(words), row.is_shut), (words, False, False))
-    eq(RowResistance().restore("123456789012"), True)
+        for name in ("shut", "usual", "x"):
+            row = RowResistance()
+            eq((words, row.restore([name, words]), row.is_shut), (words, False, False))
+    for lines in ([], ["shut"], ["shut", "1", "1"], ["usual", "1", "1"], ["x", "1"]):
+        eq((lines, RowResistance().restore(lines)), (lines, False))
+    eq(RowResistance().restore(["shut", "123456789012"]), True)
 
 
 def test_the_row_is_usual_while_the_mean_follows_it():
@@ -243,9 +246,45 @@ def test_the_row_is_usual_while_the_mean_follows_it():
 
 def test_a_row_that_is_accepted_or_adopted_is_usual_and_a_kept_one_is_not():
     row = RowResistance()
-    eq((row.restore("3555555"), row.is_usual), (True, False))
+    eq((row.restore(["shut", "3555555"]), row.is_usual), (True, False))
     eq((row.accept(), row.is_usual), (True, True))
     row = make()
     while not row.add(150.0, 20.0):
         eq(row.is_usual, False)
     eq(row.is_usual, True)
+
+
+def test_a_restart_keeps_the_usual_row():
+    """A branch that is shut in the first readings after it shows immediately."""
+    row = usual_row(299)
+    eq(row.words(), "")
+    row = usual_row(301)
+    words = row.words()
+    near(int(words[6:]), 10_000_000, 500)
+    again = RowResistance()
+    eq((again.restore(words.split(" ")), again.words()), (True, words))
+    for _ in range(4):  # the first one shows no direction
+        again.add(85.0, 120.0)
+    eq((again.is_changed, again.is_higher), (True, True))
+    again.confirm(True)
+    eq(again.is_shut, True)
+
+
+def test_after_a_restart_another_row_is_the_usual_one_sooner():
+    """Work on the row while the unit was off."""
+    row = RowResistance()
+    row.restore(["usual", "10000000"])
+    adopted = [row.add(110.0, 80.0) for _ in range(400)]
+    eq((adopted.count(True), row.is_changed), (1, False))
+    assert 150 <= adopted.index(True) < 160, adopted.index(True)
+
+
+def test_a_small_change_of_the_usual_row_is_not_kept_again():
+    row = usual_row(301)
+    words = row.words()
+    for _ in range(2000):
+        row.add(100.0, 104.0)
+    eq(row.words(), words)
+    for _ in range(2000):
+        row.add(100.0, 108.0)
+    assert row.words() != words
