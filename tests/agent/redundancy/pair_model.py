@@ -72,12 +72,21 @@ class Result:
 
 
 class PairModel:
-    """The search. `table` is the module of the table, or a changed copy of it."""
+    """The search. `table` is the module of the table, or a changed copy of it. Without
+    `counts_gap` the time without a writer is not counted: there are fewer states.
+    """
 
     def __init__(
-        self, faults: int, kinds: frozenset[str] = KINDS, table: ModuleType = pair_table
+        self,
+        faults: int,
+        kinds: frozenset[str] = KINDS,
+        table: ModuleType = pair_table,
+        counts_gap: bool = True,
     ) -> None:
         self.faults = faults
+        self._most_gap = GAP_STEPS if counts_gap else 0
+        if "third" in kinds:
+            self._most_gap = min(1, self._most_gap)
         self.kinds = kinds
         self.table = table
         # Pauses after failed probes are kept short, so that the search ends.
@@ -184,11 +193,12 @@ class PairModel:
     def _awake(self, world: ModelState, node: int) -> list[Any]:
         """Return the states of a controller after a pause.
 
-        A reply to its last request can have waited in the buffer of the port.
+        A reply to its last request can have waited in the buffer of the port, if the receiver
+        works.
         """
         silence = self.table.SILENCE
         events = [silence]
-        if self.table.request_of(world.nodes[node]):
+        if self.table.request_of(world.nodes[node]) and world.health[node].receiver:
             events.append(silence._replace(reply=True))
         paused_ms = world.health[node].paused_ms
         return [self._step(node, world.nodes[node], seen, paused_ms) for seen in events]
@@ -301,7 +311,7 @@ class PairModel:
             newer = 0 if active[0] else 1 if active[1] else -1
         gap = 0
         if not writers and any(h.whole for h in health):
-            gap = min(world.gap + 1, 1 if "third" in self.kinds else GAP_STEPS)
+            gap = min(world.gap + 1, self._most_gap)
         states, healths = (nodes[0], nodes[1]), (health[0], health[1])
         return ModelState(states, healths, newer, writer, written, gap, world.faults), broken
 
