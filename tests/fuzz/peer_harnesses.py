@@ -52,7 +52,8 @@ class _LinkEnds:
         self.now = 0
         for end in (self.link, self.peer):
             end.start(1, 0)
-            end.set_state(build_report(GroupReport(3, 1, 1, 90_000, 60_000, 70_000, 48, 1)))
+            report = GroupReport(11, 1, 1, 90_000, 60_000, 80_000, 70_000, 48, 1)
+            end.set_state(build_report(report))
 
     def bodies(self) -> list[bytes]:
         """Return the bodies of some messages of the peer."""
