@@ -13,7 +13,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +161,7 @@ def test_a_body_that_is_cut_off_is_no_message() -> None:
             with socket.create_connection(server.address, 10) as client:
                 request = f"POST /sbd HTTP/1.0\r\n{head}\r\n\r\nimei=3001&data=0102"
                 client.sendall(request.encode())
-                with suppress(OSError):  # it has answered the head, and closed
+                with contextlib.suppress(OSError):  # it has answered the head, and closed
                     client.shutdown(socket.SHUT_WR)
                 assert client.recv(100).split(b" ")[1] == answer
     finally:
