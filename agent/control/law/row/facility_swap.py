@@ -38,30 +38,26 @@ class FacilitySwap:
         if return_c >= supply_c:
             self.is_swapped, self._counted_s = False, 0.0
         elif not was_swapped:
-            is_odd = _is_return_coldest(r) and _agrees(r, exchanger)
-            self._counted_s = self._counted_s + dt if is_odd else 0.0
+            is_counted = _are_swapped(r, exchanger)
+            self._counted_s = self._counted_s + dt if is_counted else 0.0
             self.is_swapped = self._counted_s >= _PROOF_S
         if self.is_swapped:
             r.fws_supply_c, r.fws_return_c = return_c, supply_c
         return self.is_swapped != was_swapped
 
 
-def _is_return_coldest(r: "RowReadings") -> bool:
-    """Return whether the facility return is the coldest of the four readings."""
-    fws_supply_c, fws_return_c = r.fws_supply_c, r.fws_return_c
-    supply_c, return_c = r.supply_c, r.return_c
+def _are_swapped(r: "RowReadings", exchanger: "Exchanger") -> bool:
+    """Return whether the return is the coldest reading, and R1 and R6 hold with exchanged readings,
+    apart from the order of the row.
+    """
+    fws_supply_c, fws_return_c, lpm = r.fws_supply_c, r.fws_return_c, r.fws_flow_lpm
+    supply_c, return_c, flow = r.supply_c, r.return_c, r.flow_lpm
     if fws_supply_c is None or fws_return_c is None or supply_c is None or return_c is None:
         return False
-    return fws_return_c <= min(fws_supply_c, supply_c, return_c) - _COLDER_K
-
-
-def _agrees(r: "RowReadings", exchanger: "Exchanger") -> bool:
-    """Return whether R1 and R6 hold with exchanged readings, apart from the order of the row."""
-    flow, lpm = r.flow_lpm, r.fws_flow_lpm
-    if flow is None or lpm is None or flow <= 0.0:
+    if lpm is None or flow is None or flow <= 0.0:
         return False
-    supply_c, return_c = r.supply_c or 0.0, r.return_c or 0.0
-    fws_supply_c, fws_return_c = r.fws_supply_c or 0.0, r.fws_return_c or 0.0
+    if fws_return_c > min(fws_supply_c, supply_c, return_c) - _COLDER_K:
+        return False
     rise_k = abs(return_c - supply_c)
     heat_k = (fws_supply_c - fws_return_c) * exchanger.fws_capacity(lpm)
     heat_k /= exchanger.tcs_capacity(flow)

@@ -96,3 +96,84 @@ def test_unknown_readings_count_nothing():
             setattr(rig.r, name, value)
             rig.step(60)
             assert not rig.swap.is_swapped
+
+
+def found(rig, seconds=PROOF_S):
+    """Return whether the readings of the rig, all swapped, are found."""
+    rig.step(seconds)
+    return rig.swap.is_swapped
+
+
+def test_the_return_is_colder_by_two_kelvin():
+    for above_k, is_swapped in ((1.9, False), (2.1, True)):
+        rig = SwapRig()
+        _, r = steady_row(rig.r.fws_flow_lpm, 24.0, 24.0 + above_k)
+        rig.r, rig.good = r, (r.supply_c, r.return_c, r.fws_supply_c, r.fws_return_c)
+        eq((above_k, found(rig)), (above_k, is_swapped))
+
+
+def test_both_heats_agree_within_a_third():
+    """`share`: heat of the facility side, of that of the row."""
+    rise_k = SwapRig().good[1] - SwapRig().good[0]
+    half = 0.5 / rise_k
+    for share, is_swapped in (
+        (2.0 / 3.0 - half - 0.02, False),
+        (2.0 / 3.0 - half + 0.02, True),
+        (1.5 * (1.0 + half) - 0.02, True),
+        (1.5 * (1.0 + half) + 0.02, False),
+    ):
+        rig = SwapRig()
+        supply_c, return_c, cold_c, warm_c = rig.good
+        rig.good = (supply_c, return_c, cold_c, cold_c + share * (warm_c - cold_c))
+        eq((share, found(rig)), (share, is_swapped))
+
+
+def test_the_effectiveness_agrees_too():
+    """The facility supply is wrong by 20 K, its rise is right."""
+    rig = SwapRig()
+    supply_c, return_c, cold_c, warm_c = rig.good
+    rig.good = (supply_c, return_c, cold_c - 20.0, warm_c - 20.0)
+    assert not found(rig, 60)
+
+
+def test_a_small_heat_shows_nothing():
+    """Less than 1.5 K of the row."""
+    seen = []
+    for lpm in range(4, 60):
+        rig = SwapRig()
+        _, r = steady_row(float(lpm))
+        rig.r = r
+        rig.good = (r.supply_c, r.return_c, r.fws_supply_c, r.fws_return_c)
+        rise_k = r.return_c - r.supply_c
+        if 1.3 < rise_k < 1.7:
+            seen.append(rise_k >= 1.5)
+            eq((lpm, found(rig)), (lpm, rise_k >= 1.5))
+    assert True in seen
+    assert False in seen
+
+
+def test_a_second_that_does_not_agree_begins_the_count_again():
+    rig = SwapRig()
+    rig.step(PROOF_S - 1)
+    rig.r.flow_lpm, flow = None, rig.r.flow_lpm
+    rig.step(1)
+    rig.r.flow_lpm = flow
+    rig.step(PROOF_S - 1)
+    assert not rig.swap.is_swapped
+    rig.step(1)
+    assert rig.swap.is_swapped
+
+
+def test_an_unknown_reading_changes_nothing():
+    rig = SwapRig()
+    rig.step(PROOF_S)
+    rig.r.fws_supply_c = None
+    eq(rig.swap.step(rig.r, rig.exchanger, 1.0), False)
+    assert rig.swap.is_swapped
+
+
+def test_an_equal_return_ends_it():
+    rig = SwapRig()
+    rig.step(PROOF_S)
+    rig.r.fws_supply_c = rig.r.fws_return_c = 20.0
+    eq(rig.swap.step(rig.r, rig.exchanger, 1.0), True)
