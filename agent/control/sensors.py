@@ -275,8 +275,7 @@ class ControlSensors:
         is_swapped = self._facility_swap.is_swapped
         is_return_suspect = check.fws_return.is_suspect or is_swapped
         supply_reason = "" if row is None else row.fws_supply.signal.suspect
-        if is_swapped and not supply_reason:
-            supply_reason = RELATION
+        supply_reason = supply_reason or (RELATION if is_swapped else "")
         for name, reason, used in (
             ("facility_flow", RELATION if check.flow.is_suspect else "", _ESTIMATE),
             ("facility_return", RELATION if is_return_suspect else "", _NO_ESTIMATE),

@@ -13,6 +13,7 @@ usual flow, for `_COUNT` readings, is reported. A restart keeps the usual values
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
+from agent.safety.row_resistance import has_moved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ _SHUT_COUNT = 30
 _LEARN_COUNT, _MEAN_COUNT = 60, 3600
 _RUNS_PCT, _SAME_PCT = 10.0, 3.0
 _MILLION, _DIGITS = 1_000_000, 10
-_KEPT_BAND = 0.05
-"""A smaller change of the usual values is not worth a write to the store."""
 
 
 class PumpCurve:
@@ -68,10 +67,9 @@ class PumpCurve:
             usual[2] = min(usual[2] + 1.0, _MEAN_COUNT)
             usual[0] += (ratio - usual[0]) / usual[2]
             usual[1] += (kpa_ratio - usual[1]) / usual[2]
-            kept = self._kept.get(count)
-            if usual[2] >= _LEARN_COUNT and (
-                kept is None or _has_moved(usual[0], kept[0]) or _has_moved(usual[1], kept[1])
-            ):
+            kept = self._kept.get(count, [0.0, 0.0])
+            is_worth = has_moved(usual[0], kept[0]) or has_moved(usual[1], kept[1])
+            if usual[2] >= _LEARN_COUNT and is_worth:
                 self._kept[count] = usual[:2]
 
     def is_throttled(
@@ -122,10 +120,6 @@ class PumpCurve:
         self._kept[count] = [ratio, kpa_ratio]
         self._usual[count] = [ratio, kpa_ratio, float(_LEARN_COUNT)]
         return True
-
-
-def _has_moved(value: float, kept: float) -> bool:
-    return abs(value - kept) > _KEPT_BAND * kept
 
 
 def _running(drives: "list[DriveWatch]") -> "tuple[int, float] | None":

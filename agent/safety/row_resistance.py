@@ -41,7 +41,11 @@ _SCALE, _DIGITS = 1_000_000_000, 12
 _LEARN_COUNT, _ADOPT_COUNT, _RESTORED_COUNT = 300, 30_000, 150
 """Readings of the mean in the usual state, while the resistance differs, and after a restart."""
 _KEPT_BAND = 0.05
-"""A smaller change of the usual resistance is not worth a write to the store."""
+
+
+def has_moved(value: float, kept: float) -> bool:
+    """Return whether a usual value differs enough from the kept one to be worth a write."""
+    return abs(value - kept) > _KEPT_BAND * kept
 
 
 class RowResistance:
@@ -109,8 +113,7 @@ class RowResistance:
 
     def _keep(self) -> None:
         """Take the usual resistance for a restart, if it is learned and has moved."""
-        has_moved = abs(self._mean - self._kept) > _KEPT_BAND * self._kept
-        if self._mean_count >= _LEARN_COUNT and has_moved:
+        if self._mean_count >= _LEARN_COUNT and has_moved(self._mean, self._kept):
             self._kept = self._mean
 
     def confirm(self, is_throttled: bool) -> None:

@@ -289,9 +289,14 @@ def test_agent_ends_with_its_bench(dut: str) -> None:
     with running_command("bench", "--json", "--dut", dut) as process:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         agent = wait_until("there is an agent", lambda: children.read_text().split())[0]
-        wait_until("it runs", lambda: b"unit.json" in Path("/proc", agent, "cmdline").read_bytes())
+        wait_until("it runs", lambda: is_agent(Path("/proc", agent, "cmdline").read_bytes()))
         process.kill()
         wait_until("it has ended", lambda: has_ended(agent))
+
+
+def is_agent(command: bytes) -> bool:
+    """Return whether a process is the agent, and not setpriv, which becomes the agent."""
+    return b"unit.json" in command and b"--pdeathsig" not in command
 
 
 def has_ended(pid: str) -> bool:

@@ -170,7 +170,7 @@ class GroupComponent(Component):
         flow, warm, cold = values
         if flow is None or warm is None or cold is None:
             return None
-        return max(0, min(int(flow / 60 * _WATER_J_L_K * (warm - cold)), 99_000_000))
+        return _bounded(flow / 60 * _WATER_J_L_K * (warm - cold))
 
     def _own_report(self, now: int) -> GroupReport:
         agent = self.agent
@@ -198,7 +198,7 @@ class GroupComponent(Component):
             rules.mask_of(received + [self.own]),
             self._capacity_w,
             load_w or 0,
-            max(0, min(int((pressure_kpa or 0.0) * 1000), 99_000_000)),
+            _bounded((pressure_kpa or 0.0) * 1000),
             int((speed_pct or 0.0) * 1000),
             self._rules_hash,
             self._slot(now) or 0,
@@ -399,3 +399,8 @@ class GroupComponent(Component):
                 ("heat_unknown", [names[unit - 1] for unit in rules.without_load(reports)]),
             ]
         )
+
+
+def _bounded(value: float) -> int:
+    """Return a heat in W or a pressure in Pa that a report can carry."""
+    return max(0, min(int(value), 99_000_000))

@@ -12,6 +12,7 @@ too little. Both units have the alarm then.
 """
 
 from agent.control.group.report import RUNNING, pressure_of
+from agent.control.group.rules import lower_median
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,12 +35,6 @@ def readings_of(reports: "Reports") -> "dict[int, int]":
         if pressure is not None and report.flags & RUNNING:
             found[unit] = pressure
     return found
-
-
-def median_pa(readings: "dict[int, int]") -> int:
-    """Return the median, of an even number the lower one of both, Pa."""
-    values = sorted(readings.values())
-    return values[(len(values) - 1) // 2]
 
 
 class HeaderPressure:
@@ -69,8 +64,8 @@ class HeaderPressure:
         if sorted(readings) != self._units:
             self._units, self._ratio, self._false = sorted(readings), None, 0
         self._compare_two(readings, spread_pa, max([r.pump_milli for r in reports.values()]))
-        self.pressure_pa = median_pa(
-            {unit: value for unit, value in readings.items() if unit != self._false}
+        self.pressure_pa = lower_median(
+            [value for unit, value in readings.items() if unit != self._false]
         )
         is_apart = abs(readings[self._own] - self.pressure_pa) > self._limit_pa
         differs = is_apart or (len(readings) == 2 and spread_pa > self._limit_pa)
@@ -82,7 +77,7 @@ class HeaderPressure:
         if len(readings) > 2 or spread_pa <= self._limit_pa // 2:
             self._false = 0
             if pump_milli:
-                ratio = median_pa(readings) / pump_milli**2
+                ratio = lower_median(list(readings.values())) / pump_milli**2
                 before = ratio if self._ratio is None else self._ratio
                 self._ratio = before + _LEARN * (ratio - before)
         elif spread_pa > self._limit_pa and not self._false and self._ratio and pump_milli:

@@ -34,14 +34,19 @@ def is_majority(reports: "Reports", count: int) -> bool:
     return 2 * len(reports) > count
 
 
+def lower_median(values: "list[int]") -> int:
+    """Return the median, of an even number of `values` the lower one of both."""
+    return sorted(values)[(len(values) - 1) // 2]
+
+
 def slot_of(reports: "Reports") -> int:
     """Return the period of rotation that most units report; 0: no unit knows UTC.
 
     The lower median, so that one clock that is wrong moves no lead: two leads of one header would
     control the same pressure.
     """
-    slots = sorted([report.slot for report in reports.values() if report.slot])
-    return slots[(len(slots) - 1) // 2] if slots else 0
+    slots = [report.slot for report in reports.values() if report.slot]
+    return lower_median(slots) if slots else 0
 
 
 def lead_of(reports: "Reports", count: int, slot: int) -> int:

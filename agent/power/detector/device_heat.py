@@ -171,8 +171,8 @@ class DeviceHeat:
             return
         if self._first_at is None:
             self._first_at = now
-        is_silent = load.target is not None and not load.target.read_at
-        is_silent = is_silent and now - self._first_at >= _FIRST_US
+        was_read = load.target is None or load.target.read_at
+        is_silent = not was_read and now - self._first_at >= _FIRST_US
         is_unseen = is_certain and (is_silent or self._valid_at > 0) and self._may_overheat(now)
         load.set_heat(is_unseen, is_unseen and load.ineffective, is_unseen)
 

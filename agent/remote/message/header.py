@@ -24,9 +24,14 @@ MAX_COUNT = (1 << EPOCH_BITS) - 1
 MAX_COUNTER = (1 << EPOCH_BITS + 8) - 1
 
 
+def is_count(value: "Any", max_value: int) -> bool:
+    """Return whether `value` is an integer from 0 to `max_value`."""
+    return type(value) is int and 0 <= value <= max_value
+
+
 def check_count(value: "Any", max_value: int = MAX_COUNT) -> None:
-    """Raise `Rejection` (malformed) unless `value` is an integer from 0 to `max_value`."""
-    if type(value) is not int or not 0 <= value <= max_value:
+    """Raise `Rejection` (malformed) unless `value` is a count; see `is_count`."""
+    if not is_count(value, max_value):
         raise Rejection("malformed", "a count from 0 to %d is needed" % max_value)
 
 

@@ -19,7 +19,7 @@ The other controller can have other software. A message that does not fit is not
 """
 
 from agent.remote.message.canonical import HASH_BYTES
-from agent.remote.message.header import MAX_COUNT, MAX_COUNTER
+from agent.remote.message.header import MAX_COUNT, MAX_COUNTER, is_count
 from agent.remote.storage.config_slots import (
     FILE,
     RECORD,
@@ -155,7 +155,7 @@ def _is_usable(slots: ConfigSlots) -> bool:
 
 
 def _are_counts(values: "list[Any]", largest: int) -> bool:
-    return not [value for value in values if type(value) is not int or not 0 <= value <= largest]
+    return not [value for value in values if not is_count(value, largest)]
 
 
 def missing_slots(own: Head, peer: Head, records: "dict[str, bytes]") -> "list[bytes]":

@@ -171,8 +171,8 @@ class GroupRun:
 
     def _spread_sensors(self) -> None:
         """Let the pressure sensors differ: evenly from -`_APART_KPA` to `_APART_KPA`."""
-        for number, testbed in enumerate(self.testbeds):
-            testbed.plant.sensor_fault("supply_kpa").inject("offset", self._apart_kpa(number))
+        for number in range(1, self.count + 1):
+            self._set_pressure_error(number, 0.0)
 
     def _apart_kpa(self, index: int) -> float:
         """Return the error of a good pressure sensor."""

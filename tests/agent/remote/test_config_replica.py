@@ -148,11 +148,17 @@ def test_limits_come_from_the_active_controller() -> None:
     assert b.records[LIMITS[1]] == b"suspended"
 
 
-def test_a_start_that_fell_back_to_the_file_ends_no_confirmed_change() -> None:
+def confirmed_pair() -> tuple[Node, Node]:
+    """Return two controllers that have the same confirmed change."""
     a, b = Node(), Node()
     begin_trial(a, 5, b"x")
     a.put(a.slots.confirm())
     b.follow(a)
+    return a, b
+
+
+def test_a_start_that_fell_back_to_the_file_ends_no_confirmed_change() -> None:
+    a, b = confirmed_pair()
     b.records[SLOTS[0]] = b"damaged"
     b.put(*b.slots.use_file())
     assert a.head.rank > b.head.rank
@@ -163,10 +169,7 @@ def test_a_start_that_fell_back_to_the_file_ends_no_confirmed_change() -> None:
 
 
 def test_a_slot_that_is_damaged_while_it_runs_is_older_than_a_whole_one() -> None:
-    a, b = Node(), Node()
-    begin_trial(a, 5, b"x")
-    a.put(a.slots.confirm())
-    b.follow(a)
+    a, b = confirmed_pair()
     b.records[SLOTS[0]] = b"damaged"
     assert not a.follow(b)
     report = decode_head(a.state(b))
@@ -176,10 +179,7 @@ def test_a_slot_that_is_damaged_while_it_runs_is_older_than_a_whole_one() -> Non
 
 
 def test_a_change_after_the_fall_back_is_newer() -> None:
-    a, b = Node(), Node()
-    begin_trial(a, 5, b"x")
-    a.put(a.slots.confirm())
-    b.follow(a)
+    a, b = confirmed_pair()
     b.put(*b.slots.use_file())
     begin_trial(b, 7, b"y")
     b.put(b.slots.confirm())

@@ -5,7 +5,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -28,7 +27,6 @@ from tests.support.cli_tools import (
     wait_until,
 )
 from tests.support.programs import require_program
-from tests.support.repository import ROOT
 
 OUTAGE = """
 name = "outage"
@@ -172,33 +170,6 @@ def test_log_contains_agent_output(runs: tuple[Path, Processes]) -> None:
     output = (runs[0] / "log").read_text()
     assert "alarm raised bus_lost:bus" in output
     assert "alarm cleared bus_lost:bus" in output
-
-
-def test_a_killed_bench_leaves_no_agent() -> None:
-    """The bench cannot act after SIGKILL; the kernel ends its agent."""
-    code = (
-        "import time\n"
-        "from hil.run.agent_process import AgentSubprocess\n"
-        "agent = AgentSubprocess('cpython', ['sleep', '600'], None)\n"
-        "print(agent._process.pid, flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as bench:
-        assert bench.stdout is not None
-        agent = Path("/proc") / bench.stdout.readline().strip()
-        wait_until("the program runs", lambda: (agent / "cmdline").read_bytes()[:5] == b"sleep")
-        bench.kill()
-        wait_until("the agent has ended", lambda: not is_running(agent))
-
-
-def is_running(process: Path) -> bool:
-    """Return whether the process of a folder of /proc exists and is not only waited for."""
-    try:
-        return "\nState:\tZ" not in (process / "status").read_text(encoding="ascii")
-    except FileNotFoundError:
-        return False
 
 
 def test_unwritable_log_prints_one_line_and_exits_2() -> None:

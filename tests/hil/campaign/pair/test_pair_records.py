@@ -29,10 +29,7 @@ from tests.hil.campaign.pair.remote_pair import (
     wait,
 )
 
-
-@pytest.fixture(autouse=True)
-def short_health_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_messages, "HEALTH_S", 15)
+pytestmark = pytest.mark.usefixtures("short_health_window")
 
 
 def run_for(run: PairRun, seconds: float) -> None:

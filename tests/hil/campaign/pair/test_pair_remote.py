@@ -25,10 +25,7 @@ from tests.hil.campaign.pair.remote_pair import (
     wait,
 )
 
-
-@pytest.fixture(autouse=True)
-def short_health_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_messages, "HEALTH_S", 15)
+pytestmark = pytest.mark.usefixtures("short_health_window")
 
 
 def test_a_confirmed_change_is_at_both_controllers_when_it_is_reported() -> None:
