@@ -103,12 +103,12 @@ class PowerLimitComponent(Component):
         self._stored = b""
         self.kept = KeptLimits(self.loads, port)
         self.power_limits = self
-        self._updated_at = self._supply_known_at = 0
+        self._updated_at = self._supply_known_at = self.started_at = 0
         self._is_starved = False
 
     def start(self, now: int) -> None:
         """Start."""
-        self._supply_known_at = now
+        self._supply_known_at = self.started_at = now
 
     # Requests of operators.
 
@@ -277,10 +277,18 @@ class PowerLimitComponent(Component):
             if device.is_warm or (device.is_compared and (supply_c is None or is_shut)):
                 load.watch(_WATCH_US, now)
         limits.report_warm(all_warm(self.devices), self._are_devices_cool())
-        # A load without a temperature can be on the branch that overheats with little flow.
-        was_starved, has_trip = self._is_starved, True in [load.is_heat_trip for load in self.loads]
-        self._is_starved = has_trip and limits.is_flow_little
+        was_starved, self._is_starved = self._is_starved, self._lacks_coolant()
         return is_worse or self._is_starved > was_starved
+
+    def _lacks_coolant(self) -> bool:
+        """Return whether a load without a temperature can lack coolant.
+
+        With little flow it can be on the branch that overheats. If all loads with a temperature
+        are hot, it is hot too: all have the same coolant.
+        """
+        hot = [device.load.is_hot for device in self.devices if device.is_compared]
+        has_trip = True in [load.is_heat_trip for load in self.loads]
+        return (has_trip and self.load_limits.is_flow_little) or (bool(hot) and False not in hot)
 
     def _execute(self, now: int) -> None:
         """Execute each due entry, in the restore slot of the row.

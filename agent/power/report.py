@@ -6,6 +6,7 @@ from agent.core.json_writer import JsonObject
 from agent.power.detector.device_heat import DEVICE_HOT, DEVICE_SENSOR
 from agent.power.detector.inlet_trend import INLET_RISES
 from agent.power.limit.kept_limits import CAPS_RESTORED
+from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         kept: KeptLimits
         executed: list[tuple[int, int]]
         state: int
+        started_at: int
         budget_w: int
         demand_w: int
         cap_w: int
@@ -43,6 +45,12 @@ if TYPE_CHECKING:
 HEAT_LOSS = AlarmRecord("heat_lost", NORMAL, "heat is not rejected:", "", True)
 THROTTLED = AlarmRecord("throttled", NORMAL, "loads are limited to %d of %d W", "", True)
 LIMIT_REFUSED = AlarmRecord("limit_refused", NORMAL, "does not take its limit", "load", True)
+SERVICE_SILENT = AlarmRecord(
+    "service_silent", NORMAL, "no reading from the management service of", "load", True
+)
+
+_SILENT_US = 60 * SECOND
+"""Six times the longest period of readings; two refused readings, each with its pause."""
 
 FREE, DERATED, LIMITED, HEAT_LOST, SHED = 0, 1, 2, 3, 4
 STATES = ("free", "derated", "limited", "lost", "shed")
@@ -89,6 +97,9 @@ def update_state(component: "PowerState", now: int) -> int:
         if target is not None:
             rejected = target.write_unverified or target.rejected_status != 0
             alarms.update(LIMIT_REFUSED, load.name, rejected, now)
+            is_silent = now - max(target.read_at, component.started_at) >= _SILENT_US
+            text = alarm_text(SERVICE_SILENT, load.name)
+            alarms.update(SERVICE_SILENT, load.name, is_silent and not load.outlets_off, now, text)
     return new_state
 
 

@@ -352,6 +352,49 @@ def test_no_secret_is_published():
     eq(raw["broker"]["password"], "s3cret")
 
 
+def silence_gpu2(rig):
+    """The service gives no reading of gpu2 from now on."""
+    answer = rig.bmc.answer
+    refusal = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    rig.bmc.answer = lambda data: refusal if b"gpu2" in data else answer(data)
+
+
+def test_a_service_without_a_reading_has_an_alarm_after_60_seconds():
+    rig = make_rig()
+    answer = rig.bmc.answer
+    silence_gpu2(rig)
+    rig.run(45)
+    eq(rig.alarm_codes(), [])
+    rig.run(30)
+    eq(rig.alarm_codes(), ["service_silent:gpu2"])
+    rig.bmc.answer = answer
+    rig.run(40)
+    eq(rig.alarm_codes(), [])
+
+
+def test_a_service_that_never_gave_a_reading_has_an_alarm():
+    rig = PowerRig()
+    silence_gpu2(rig)
+    rig.set_registers()
+    rig.run(55)
+    eq(rig.alarm_codes(), [])
+    rig.run(10)
+    eq(rig.alarm_codes(), ["service_silent:gpu2"])
+
+
+def test_a_load_without_a_temperature_is_limited_if_all_measured_loads_are_hot():
+    rig = make_rig()
+    first, second = [device for device in rig.component.devices]
+    third = rig.component.loads[2]
+    for is_hot, expected in ((True, True), (False, False)):
+        for device, hot in ((first, True), (second, is_hot)):
+            device.is_compared = True
+            device.load.is_hot = hot
+        eq((is_hot, rig.component._lacks_coolant()), (is_hot, expected))
+    first.is_compared = second.is_compared = False
+    eq((third.is_case_known, rig.component._lacks_coolant()), (False, False))
+
+
 def test_optics_raise_a_warning_then_are_shed():
     lot = {"name": "m1", "device": "cdu", "point": "Module1Celsius", "load": "spare"}
     rig = make_rig(optics=[lot])
