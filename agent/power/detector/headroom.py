@@ -14,8 +14,10 @@ rise_k_s    rise of the supply in K/s, over the last `_HISTORY_LENGTH` readings;
 heat_rejection_lost   the facility water does not flow although the valve is open (two readings), or
             less than half of the loads' heat leaves the coolant and the supply would exceed
             `max_supply_c` within `_LOOKAHEAD_S`. It ends when the water flows and the supply does
-            not rise, at the earliest `_CLEAR_US` after the last evidence. A valve that has closed
-            explains water that stands, but only after `_CLOSED_US`: a false supply closes it too
+            not rise, at the earliest `_CLEAR_US` after the last evidence. While the supply is too
+            warm, it also needs half of the loads' heat to leave the coolant: with limited loads
+            the supply stands for a few readings. A valve that has closed explains water that
+            stands, but only after `_CLOSED_US`: a false supply closes it too
 
 A facility flow meter can be false. Water that stands lets the supply rise by 6 K and more in
 `_FALSE_US`, and the return comes near to it. If the heat of the loads leaves the coolant meanwhile,
@@ -38,6 +40,7 @@ _OPEN_PCT = 15.0
 _MIN_LPM = 1.0
 _FALSE_US = 60 * SECOND
 _REJECT_RISE_K, _SAME_SUPPLY_K = 2.0, 3.0
+_RISE_ERROR_K = 0.5  # two sensors of class A, each 0.25 K at 50 °C (IEC 60751)
 
 
 class CoolingHeadroom:
@@ -55,7 +58,7 @@ class CoolingHeadroom:
         self._max_fws_lpm = 0.0
         self._exchanger: tuple[float, float] | None = None
         self._history: list[tuple[int, float]] = []
-        self._noise_k = self._slope_k = 0.0
+        self._noise_k = self._slope_k = self._heat_error_w = 0.0
         self._evidence_at = 0
         self._base = (0, 0.0)
         self._shows_none = self._shows_flow = False
@@ -107,6 +110,7 @@ class CoolingHeadroom:
         if rise_k is not None and flow_lpm is not None:
             c = C_W_PER_K_LPM * flow_lpm
             self.heat_w = int(c * rise_k)
+            self._heat_error_w = c * _RISE_ERROR_K
             self._update_exchanger(c, rise_k, supply[1], fws_supply_c)
         self._check_flow_meter(supply, rise_k or 0.0, load_w)
         self._detect_loss(supply, at_limit, load_w)
@@ -156,6 +160,10 @@ class CoolingHeadroom:
             return None
         return max(0, int(self._exchanger[0] * (supply_c - self._exchanger[1])))
 
+    def _is_heat_missing(self, load_w: int) -> bool:
+        """Return whether certainly less than half of the loads' heat leaves the coolant."""
+        return self.heat_w is not None and 2 * (self.heat_w + self._heat_error_w) < load_w
+
     def _detect_loss(self, supply: "tuple[int, float]", at_limit: bool, load_w: int) -> None:
         read_at, supply_c = supply
         rising = (
@@ -172,7 +180,7 @@ class CoolingHeadroom:
             self._evidence_at = read_at
             self.heat_rejection_lost = True
             self.loss_reason = "the facility water stands still" if is_still else "supply rises"
-        elif self._slope_k <= 0:
+        elif self._slope_k <= 0 and not (at_limit and self._is_heat_missing(load_w)):
             clear_us = _CLOSED_US if self.is_still else _CLEAR_US
             if read_at - self._evidence_at >= clear_us:
                 self.heat_rejection_lost = False

@@ -227,7 +227,8 @@ def test_entries_of_the_configuration_happen_once():
     eq(plan.encode(), b"- 100 cap_w 5000")
 
 
-def run_steps(head, supplies, pressed=True, load_w=50_000, start_s=0):
+def run_steps(head, supplies, pressed=True, load_w=44_000, start_s=0):
+    """20 kW leave the coolant, 22 kW with the errors of both sensors."""
     for i, supply in enumerate(supplies):
         head.step(((start_s + i) * SECOND, supply), 5.0, 60.0, 24.0, pressed, load_w)
 
@@ -270,6 +271,20 @@ def test_heat_rejection_lost_until_supply_stops_rising():
     )  # 10 s after the last evidence, so the alarm does not chatter
     run_steps(head, [34.4, 34.3, 34.2, 34.1], start_s=13)
     eq(head.heat_rejection_lost, False)
+
+
+def test_a_warm_supply_that_stands_does_not_end_a_loss_while_heat_is_missing():
+    for load_w, is_at_limit, is_lost in (
+        (90_000, True, True),
+        (44_500, True, True),
+        (43_500, True, False),
+        (90_000, False, False),
+    ):
+        head = CoolingHeadroom(44.0)
+        run_steps(head, [33.0 + 0.4 * i for i in range(25)], load_w=90_000)
+        eq(head.heat_rejection_lost, True)
+        run_steps(head, [43.0] * 20, is_at_limit, load_w, start_s=25)
+        eq((load_w, is_at_limit, head.heat_rejection_lost), (load_w, is_at_limit, is_lost))
 
 
 def test_noise_is_no_rise():
