@@ -17,6 +17,7 @@ from hil.plant.fluid.parameters import PlantParameters
 
 _MILD_AIR_PCT, _PRIME_LOST_PCT = 5.0, 12.0
 _HEAD_LOSS_PER_PCT = 0.03
+_VENTED_PCT = 0.1
 
 
 def head_fraction(air_pct: float) -> float:
@@ -42,7 +43,7 @@ class Inventory:
         self.lost_l = self.made_up_l = self.air_l = 0.0
         self._vent_tau_s = p.air_separator_s
         self._start_l = self.loop_l + self.reservoir_volume_l
-        self._air_admitted = False
+        self._air_admitted = self._is_refilled = False
 
     @property
     def level_pct(self) -> float:
@@ -69,7 +70,11 @@ class Inventory:
         self.makeup_lpm = lpm
 
     def refill(self) -> None:
-        """Fill the reservoir up now."""
+        """Fill the reservoir up now, and keep it full until the loop has vented its air."""
+        self._is_refilled = True
+        self._fill_up()
+
+    def _fill_up(self) -> None:
         self.made_up_l += self.capacity_l - self.reservoir_volume_l
         self.reservoir_volume_l = self.capacity_l
 
@@ -97,6 +102,9 @@ class Inventory:
             )
             self.air_l -= vented
             self.reservoir_volume_l -= vented
+        if self._is_refilled:
+            self._fill_up()
+            self._is_refilled = self.air_pct > _VENTED_PCT
         changed = self._air_admitted or abs(self.air_l - before) > 1e-9
         self._air_admitted = False
         return changed

@@ -19,7 +19,7 @@ from hil.fault.sensor import SENSOR_EVENTS
 from hil.kernel.world import World
 from hil.plant.fluid.hydraulics import operating_point
 from hil.plant.fluid.parameters import PlantParameters
-from hil.plant.inventory import head_fraction
+from hil.plant.inventory import Inventory, head_fraction
 from hil.plant.plant import Plant
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find, parse, shipped_names
@@ -234,6 +234,25 @@ def test_coolant_mass_is_conserved() -> None:
         energy = testbed.plant.energy()
         assert abs(energy.residual_j) <= 1e-6 * energy.in_j
     assert inventory.air_pct < 5.0
+
+
+def test_a_refilled_loop_stays_full_while_it_vents_its_air() -> None:
+    """A second leak after the air is vented lowers the level again."""
+    inventory = Inventory(P)
+    inventory.set_leak(60.0)
+    for _ in range(30):
+        inventory.step(1.0)
+    inventory.set_leak(0.0)
+    assert inventory.air_pct > 1.0
+    inventory.refill()
+    while inventory.air_pct > 0.1:
+        inventory.step(1.0)
+        assert inventory.level_pct == pytest.approx(100.0)
+    inventory.set_leak(6.0)
+    for _ in range(60):
+        inventory.step(1.0)
+    assert inventory.level_pct < 60.0
+    assert inventory.residual_l == pytest.approx(0.0, abs=1e-9)
 
 
 def test_gas_reduces_pump_head_to_zero() -> None:
