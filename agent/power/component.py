@@ -284,9 +284,10 @@ class PowerLimitComponent(Component):
         """Return whether a load without a temperature can lack coolant.
 
         With little flow it can be on the branch that overheats. If all loads with a temperature
-        are hot, it is hot too: all have the same coolant.
+        are hot, and none cools down, it is hot too: all have the same coolant.
         """
-        hot = [device.load.is_hot for device in self.devices if device.is_compared]
+        compared = [device for device in self.devices if device.is_compared]
+        hot = [device.load.is_hot and device.is_warm is not False for device in compared]
         has_trip = True in [load.is_heat_trip for load in self.loads]
         return (has_trip and self.load_limits.is_flow_little) or (bool(hot) and False not in hot)
 

@@ -386,11 +386,17 @@ def test_a_load_without_a_temperature_is_limited_if_all_measured_loads_are_hot()
     rig = make_rig()
     first, second = [device for device in rig.component.devices]
     third = rig.component.loads[2]
-    for is_hot, expected in ((True, True), (False, False)):
+    for is_hot, is_warm, expected in (
+        (True, True, True),
+        (True, None, True),
+        (True, False, False),
+        (False, True, False),
+    ):
         for device, hot in ((first, True), (second, is_hot)):
-            device.is_compared = True
+            device.is_compared, device.is_warm = True, is_warm
             device.load.is_hot = hot
-        eq((is_hot, rig.component._lacks_coolant()), (is_hot, expected))
+        found = rig.component._lacks_coolant()
+        eq((is_hot, is_warm, found), (is_hot, is_warm, expected))
     first.is_compared = second.is_compared = False
     eq((third.is_case_known, rig.component._lacks_coolant()), (False, False))
 
