@@ -384,7 +384,7 @@ def test_a_service_that_never_gave_a_reading_has_an_alarm():
 
 def test_a_load_without_a_temperature_is_limited_if_all_measured_loads_are_hot():
     rig = make_rig()
-    first, second = [device for device in rig.component.devices]
+    first, second = rig.component.devices
     third = rig.component.loads[2]
     for is_hot, is_warm, expected in (
         (True, True, True),
