@@ -126,6 +126,7 @@ def start(board: object) -> None:
     except Exception as error:
         _supervisor.keep_crash(error, board.log)  # type: ignore[attr-defined]
     if outcome == _supervisor.RECOVER:
+        sys.path.append(".frozen")  # `load` has left the application only
         import _recovery  # type: ignore[import-not-found]  # noqa: PLC0415 - few starts need it
 
         console = ServiceUart(board)
