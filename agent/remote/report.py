@@ -76,8 +76,8 @@ class ReportPublisher:
     def tick(self, now: int) -> None:
         """Publish if a report is due and none is being signed."""
         rejections = self._manager.rejections
-        if self._manager.write_queue.is_mirroring(now):
-            return  # a change is reported when both controllers of a pair have it
+        if self._manager.write_queue.is_saving(now):
+            return  # a power cut must not undo what was reported
         if self._signer is None and (self._is_due or rejections.report_due(now)):
             self._is_due = False
             rejections.on_reported(now)

@@ -15,7 +15,7 @@ import select
 import sys
 import time
 
-from agent.config.profile_files import ProfileFiles
+from agent.core.errors import ConfigError, DecommissionedError
 from agent.port_numbers import CONSOLE
 from agent.runtime.board import garbage_gap
 from agent.runtime.board.board_watch import BoardWatch
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from agent.config.profile_files import ProfileFiles
     from agent.core.config_records import Config
     from agent.remote.storage.boot_state import BootState
     from agent.remote.storage.running_slot import RunningSlot
@@ -254,7 +255,7 @@ def run(
         io_loop.work_limit = poller.work_limit
     gc.threshold(max(_THRESHOLD, gc.mem_free() * 7 // 8))  # type: ignore[attr-defined]
     if start is not None:
-        from drivers.ports import address_text  # noqa: F401, PLC0415 - not in the first tick
+        # Not in the first tick. No name refers to the parser: it would keep it in the memory.
 
         start(monotonic())
         io_loop.start()
@@ -319,35 +320,19 @@ def _boot_store(path: str, flash: "SlotFlash | None") -> "micropython_store.Stor
 def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: BootLoop) -> int:
     """Build the agent and run it to its end. `restarts`: restarts after an exception so far."""
     gc.threshold(max(_THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
-    from agent.config.file import parse  # noqa: PLC0415
-    from agent.config.load import unload_checks  # noqa: PLC0415 - a shell drives any agent
-    from agent.core.errors import ConfigError  # noqa: PLC0415
-
-    text = raw = None
-    try:
-        try:
-            with open(path) as file:
-                text = file.read()
-            raw = parse(text, path)
-            config, boot = _choose(raw, path, flash, boot_loop.fallback_level)
-        except (ConfigError, OSError) as error:
-            config, boot = _choose_confirmed(path, flash, error)
-        if boot_loop.fallback_level:
-            from agent.config.protection_only import protection_only  # noqa: PLC0415
-
-            config = protection_only(config, boot_loop.fallback_level)
-    except (ConfigError, OSError) as error:
-        print_line("%s: %s" % (path, error))
+    level = boot_loop.fallback_level
+    found = _read_config(path, flash, level)
+    if found is None:
         return 2
-    unload_checks()
     gc.collect()
+
     try:
         notes = () if flash is None else flash.start_notes
-        agent = _make_controller(config, boot, restarts, boot_loop.fallback_level, notes)
+        agent = _make_controller(found[0], found[1], restarts, level, notes)
     except ConfigError as error:
         print_line("%s: %s" % (path, error))
         return 2
-    del text, raw, config
+    del found
     openers, is_open = _openers(), None
     if flash is not None:
         is_open = _flash_gap(agent)
@@ -358,6 +343,34 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
     watch = BoardWatch(flash, agent, boot_loop, is_open)
     code = run(agent, lambda: watch.check(monotonic()), openers, console=CONSOLE, start=agent.start)
     return code if code in (RESTART, LEAVE_BOOT_LOOP) else 0
+
+
+def _read_config(
+    path: str, flash: "SlotFlash | None", level: int
+) -> "tuple[Config, BootState | None] | None":
+    """Return the configuration to run, and drop what has read it. None: it is invalid, and the
+    reason is printed.
+    """
+    from agent.config.file import parse  # noqa: PLC0415 - so that it can be unloaded
+    from agent.config.load import unload_checks  # noqa: PLC0415 - likewise
+
+    try:
+        try:
+            with open(path) as file:
+                text = file.read()
+            raw = parse(text, path)
+            config, boot = _choose(raw, path, flash, level)
+        except (ConfigError, OSError) as error:
+            config, boot = _choose_confirmed(path, flash, error)
+        if level:
+            from agent.config.protection_only import protection_only  # noqa: PLC0415
+
+            config = protection_only(config, level)
+    except (ConfigError, OSError) as error:
+        print_line("%s: %s" % (path, error))
+        return None
+    unload_checks()
+    return config, boot
 
 
 def _make_controller(
@@ -386,7 +399,6 @@ def _choose_confirmed(
     """
     if flash is None:
         raise fault
-    from agent.core.errors import ConfigError  # noqa: PLC0415 - rare, as the other
     from agent.remote.update.boot import DECOMMISSIONED_KEY, start_confirmed  # noqa: PLC0415
 
     store = micropython_store.Store(parse_address("store:" + flash.folder))
@@ -435,8 +447,6 @@ def _choose(
     raw: "Any", path: str, flash: "SlotFlash | None", level: int
 ) -> "tuple[Config, BootState | None]":
     """Select and compile the configuration. Raises `ConfigError`."""
-    from agent.core.errors import ConfigError, DecommissionedError  # noqa: PLC0415
-
     compile_config = _compiler()
     if not isinstance(raw, dict) or not isinstance(raw.get("remote"), dict):
         return compile_config(raw), None
@@ -471,8 +481,10 @@ def _compiler() -> "Callable[[Any], Config]":
     return lambda raw: load(with_defaults(raw), profiles)
 
 
-def _profiles() -> ProfileFiles:
+def _profiles() -> "ProfileFiles":
     """Return the device profiles beside the drivers."""
+    from agent.config.profile_files import ProfileFiles  # noqa: PLC0415 - so that it can be unloaded
+
     folder = errors.__file__.rsplit("/", 1)[0] + "/profiles"
     found = os.listdir(folder)
     files = [name for name in found if name.endswith(".json") and name != _SCHEMA]

@@ -271,9 +271,12 @@ class RealBench:
         return status
 
     def stop_agent(self) -> None:
-        """Terminate the agent; kill it after 5 s."""
+        """Terminate the agent; kill it after 5 s. The ports of a board are closed."""
         if self._agent is not None:
             self._agent.stop()
+        if self._board_agent is not None:
+            self._board_agent.close()
+            self._board_agent = None
 
     def __enter__(self) -> Self:
         return self
@@ -285,8 +288,6 @@ class RealBench:
         trace: TracebackType | None,
     ) -> None:
         self.stop_agent()
-        if self._board_agent is not None:
-            self._board_agent.close()
         self.device_swap.close()
         for port in (
             *(self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp, self.modem),

@@ -185,15 +185,14 @@ class WriteQueue:
         self._queue.append((_CALLBACK, callback))
         self._advance(now)
 
-    def is_mirroring(self, now: int) -> bool:
-        """Return whether the other controller of a pair does not have all records yet.
+    def is_saving(self, now: int) -> bool:
+        """Return whether a record is not durable yet, here or at the other controller of a pair.
 
-        A record that is not durable here is not there either. A failed store is not waited for.
+        A failed store is not waited for.
         """
-        if self.mirror is None:
-            return False
-        has_writes = self._open and [1 for kind, _ in self._queue if kind == _WRITE]
-        return bool(has_writes) or not self.mirror.is_done(now)
+        if self._open and [1 for kind, _ in self._queue if kind == _WRITE]:
+            return True
+        return self.mirror is not None and not self.mirror.is_done(now)
 
     def tick(self, now: int) -> None:
         """Continue when the other controller has the records."""

@@ -17,7 +17,6 @@ from agent.remote.message.reject import Rejection
 from agent.remote.storage import software_slots
 from agent.remote.storage.config_slots import MAX_ALARMS
 from agent.remote.storage.running_slot import INSTALLED
-from agent.remote.update.trial import CONFIRM, TrialMonitor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from agent.remote.message.manifest import Manifest
     from agent.remote.storage.write_queue import RemoteHost
+    from agent.remote.update.trial import TrialMonitor
 
 _HEAD_BYTES = 6
 _GRACE_S = 30
@@ -75,6 +75,8 @@ class SoftwareUpdate:
                 self.releases.roll_back(reason, self._own_slot), now
             )
         elif trial is not None:
+            from agent.remote.update.trial import TrialMonitor  # noqa: PLC0415 - see `agent.remote.module_unload`
+
             health_s = int(self._manager.settings["health_s"])
             self.trial_monitor = TrialMonitor(
                 self._manager.agent,
@@ -230,6 +232,8 @@ class SoftwareUpdate:
             raise Rejection("no_trial")
         if counter != trial.counter:
             raise Rejection("no_trial", "on trial is %d" % trial.counter)
+        from agent.remote.update.trial import CONFIRM  # noqa: PLC0415 - see `agent.remote.module_unload`
+
         if self.trial_monitor.phase != CONFIRM:
             raise Rejection("not_yet", "its health is still being watched")
         self._manager.audit_entry([], "confirmed", trial.counter, "release %d" % trial.release, now)

@@ -13,10 +13,10 @@ import _board_data  # type: ignore[import-not-found]
 import _journal  # type: ignore[import-not-found]
 import _keys  # type: ignore[import-not-found]
 import _layout  # type: ignore[import-not-found]
+import _rp2  # type: ignore[import-not-found]  # `rp2` adds the assembler of PIO programs
 import _runner  # type: ignore[import-not-found]
 import _word_sum  # type: ignore[import-not-found]
 import machine  # type: ignore[import-not-found]
-import rp2  # type: ignore[import-not-found]
 import vfs  # type: ignore[import-not-found]
 
 BLOCK = 4096
@@ -42,8 +42,8 @@ class Rp2Hardware:
         led = _board_data.PINS.get("led")
         self._led = None if led is None else machine.Pin(led, machine.Pin.OUT, value=1)
         before_files = 2 * _layout.SLOT_BYTES + _layout.BACKUP_BYTES
-        self._flash = rp2.Flash(start=0, len=before_files)
-        self._files = rp2.Flash(start=before_files)
+        self._flash = _rp2.Flash(start=0, len=before_files)
+        self._files = _rp2.Flash(start=before_files)
         self.journal = _journal.FlashJournal(self._files)
 
     def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:

@@ -10,7 +10,6 @@ import select
 import sys
 import time
 
-import _recovery  # type: ignore[import-not-found]
 import _slots  # type: ignore[import-not-found]
 import _supervisor  # type: ignore[import-not-found]
 import machine  # type: ignore[import-not-found]
@@ -127,6 +126,9 @@ def start(board: object) -> None:
     except Exception as error:
         _supervisor.keep_crash(error, board.log)  # type: ignore[attr-defined]
     if outcome == _supervisor.RECOVER:
+        sys.path.append(".frozen")  # `load` has left the application only
+        import _recovery  # type: ignore[import-not-found]  # noqa: PLC0415 - few starts need it
+
         console = ServiceUart(board)
         cause = board.cause  # type: ignore[attr-defined]
 

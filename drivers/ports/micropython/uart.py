@@ -173,11 +173,11 @@ def _open_uart(machine: "Any", address: "Address") -> "Any":
     description = uart_data(address.path)
     if "state_machine" not in description:
         return machine.UART(int(address.path), **_pins(machine, address))
-    import rp2  # type: ignore[import-not-found]  # noqa: PLC0415 - its boards only
+    import _rp2  # type: ignore[import-not-found]  # noqa: PLC0415 - its boards only
 
     from drivers.ports.micropython.pio_uart import PioUart  # noqa: PLC0415
 
-    return PioUart(description, rp2, machine.Pin)
+    return PioUart(description, _rp2, machine.Pin)
 
 
 def _pins(machine: "Any", address: "Address") -> "dict[str, Any]":

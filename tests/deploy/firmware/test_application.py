@@ -2,14 +2,17 @@
 """Application of a board: profiles, names in .mpy files, slot size."""
 
 import ast
+import functools
 import json
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.commands import profiles
+from agent.config.load import _is_only_for_loading as is_only_for_loading
 from agent.config.schema import with_components
 from agent.core.errors import ConfigError
 from agent.power.build import build_services
@@ -34,6 +37,7 @@ from deploy.firmware.application.romfs import (
 )
 from deploy.firmware.build_tools import CACHE, find_mpy_cross
 from deploy.firmware.rp2.build import RP2_BOARDS, Rp2Options, build_uf2
+from drivers.device.profile import _ONLY_FOR_LOADING as CHECKER
 from drivers.device.profile import DeviceProfile
 from drivers.device.profile_check import check_profile
 from tests.support.repository import ROOT, portable_files
@@ -44,6 +48,14 @@ CODE_BYTES = 286_000
 NAME_BYTES = 8
 """A name in the firmware: its length, hash, pointer and final zero, aligned."""
 NAMES_RESERVE = 4096
+DROPS = ("drop_modules", "forget_modules")
+LASTING = {"main", "_run_once", "run"}
+"""Functions of the runtime that last as long as the agent."""
+LATE = {
+    "agent.remote.storage.config_replica",
+    "drivers.modbus.plan.plan_learning",
+}
+"""Modules that few boards load: for a pair; after a device has rejected a read."""
 
 
 def test_portable_modules_match_the_gates() -> None:
@@ -106,6 +118,15 @@ def test_texts_are_read_from_mpy_files(tmp_path: Path) -> None:
     assert read_texts(compiled) == {"a text in a tuple", "a longer text"}
 
 
+@functools.cache
+def parse_modules() -> dict[str, ast.Module]:
+    """Return the modules of an application without what only a type checker reads."""
+    return {
+        module_name(path): ast.parse(without_type_blocks((ROOT / path).read_bytes()))
+        for path in portable_modules()
+    }
+
+
 @pytest.mark.parametrize("name", sorted(RP2_BOARDS))
 def test_no_module_of_a_board_imports_one_that_is_left_out(name: str) -> None:
     """An import in a function is allowed: it runs only with a section that the board refuses."""
@@ -113,14 +134,97 @@ def test_no_module_of_a_board_imports_one_that_is_left_out(name: str) -> None:
     present = portable_modules(left_out=board.left_out)
     missing = {module_name(path) for path in set(portable_modules()) - set(present)}
     assert missing
+    modules = parse_modules()
     for path in present:
         names = set()
-        for node in ast.parse(without_type_blocks((ROOT / path).read_bytes())).body:
+        for node in modules[module_name(path)].body:
             if isinstance(node, ast.ImportFrom):
                 names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
             elif isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
         assert names & missing == set(), path
+
+
+def find_dropped(modules: dict[str, ast.Module]) -> set[str]:
+    """Return the modules that a board drops after its start, or after a message."""
+    found = {name for name in modules if is_only_for_loading(name)}
+    found |= {f"drivers.device.{name}" for name in CHECKER}
+    for module in modules.values():
+        constants = {
+            node.targets[0].id: node.value
+            for node in module.body
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
+        for node in ast.walk(module):
+            if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") in DROPS):
+                continue
+            for part in ast.walk(node.args[0]):
+                value = constants.get(part.id, part) if isinstance(part, ast.Name) else part
+                texts = {getattr(item, "value", None) for item in ast.walk(value)}
+                found |= {text for text in texts if text in modules}
+    return found
+
+
+def bound_objects(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Give the modules to which imports bind a name.
+
+    A constant does not refer to its module. `import a.b` binds a name to `a` only.
+    """
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            if any(not alias.name.isupper() for alias in node.names):
+                yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (
+                alias.name if alias.asname else alias.name.split(".")[0] for alias in node.names
+            )
+
+
+def test_nothing_that_stays_refers_to_a_dropped_module() -> None:
+    """A name in a module, or a local one of a function that lasts, would keep it in the memory."""
+    modules = parse_modules()
+    dropped = find_dropped(modules)
+    assert {"agent.power.build", "drivers.ports.address_text", "agent.remote.capture"} <= dropped
+    kept = {
+        name: sorted(dropped.intersection(bound_objects(module.body)))
+        for name, module in modules.items()
+        if name not in dropped and name not in LATE
+    }
+    for node in ast.walk(modules["agent.runtime.micropython"]):
+        if isinstance(node, ast.FunctionDef) and node.name in LASTING:
+            kept[node.name] = sorted(dropped.intersection(bound_objects(ast.walk(node))))
+    assert set(kept) >= LASTING
+    assert {name: found for name, found in kept.items() if found} == {}
+
+
+def imported(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the modules that these statements load."""
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return names
+
+
+@pytest.mark.parametrize("board", ["mps2", "rp2"])
+def test_the_start_of_a_board_loads_no_code_that_few_starts_need(board: str) -> None:
+    """It would stay in the memory. `rp2` has the assembler of PIO programs; `_rp2` is in C."""
+    folder = ROOT / "deploy" / "firmware"
+    files = {path.stem: path for path in (folder / "supervisor").glob("_*.py")}
+    loaded: set[str] = set()
+    waiting = [folder / board / "_start.py"]
+    while waiting:
+        body = ast.parse(waiting.pop().read_bytes()).body
+        body += [inner for node in body if isinstance(node, ast.Try) for inner in node.body]
+        waiting += [files[name] for name in imported(body) - loaded if name in files]
+        loaded |= imported(body)
+    assert {"_runner", "_slots"} <= loaded
+    for module in parse_modules().values():
+        loaded |= imported(ast.walk(module))
+    assert loaded & {"_recovery", "_unit_key", "_sha512", "rp2"} == set()
 
 
 @pytest.mark.parametrize("section", ["group", "ntp", "receivers"])

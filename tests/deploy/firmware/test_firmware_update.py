@@ -38,8 +38,6 @@ class UpdateRig:
     def start(self) -> None:
         """Switch the power off and on."""
         self.bench.stop_agent()
-        if self.bench._qemu is not None:
-            self.bench._qemu.close()
         self._starts += 1
         self.bench.start_agent("qemu", self.folder / f"console{self._starts}")
 

@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from hil.bench.agent_factory import AgentBench
+from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import ScenarioError
+from hil.run.real_bench import RealBench
 from hil.scenario.loader import find, parse
 from tests.hil.digests.shared_runs import shipped_models
 from tests.support.cli_tools import (
@@ -244,3 +248,37 @@ def test_all_real_time_scenarios_have_the_same_verdict() -> None:
     with ThreadPoolExecutor(PARALLEL_RUNS) as pool:
         real = list(pool.map(lambda name: run_in_real_time(name, 3), REAL_TIME_NAMES))
     assert real == virtual
+
+
+class QuietBoard:
+    """A board that sends nothing."""
+
+    status: dict[str, Any] | None = None
+
+    def __init__(self) -> None:
+        self.is_open = True
+
+    def config(self) -> dict[str, Any]:
+        return {}
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", "import time; time.sleep(60)"]
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+def test_a_power_cut_of_a_board_closes_its_ports() -> None:
+    boards: list[QuietBoard] = []
+
+    def make(_: AgentBench) -> QuietBoard:
+        boards.append(QuietBoard())
+        return boards[-1]
+
+    with RealBench(TestbedSettings(), 1, make_board_agent=make) as bench:
+        for started in (1, 2):
+            bench.start_agent("qemu")
+            assert [board.is_open for board in boards] == [False] * (started - 1) + [True]
+            bench.stop_agent()
+            assert not boards[-1].is_open
+            assert bench.status() is None

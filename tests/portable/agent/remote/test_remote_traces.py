@@ -260,9 +260,9 @@ def start_release(out, store):
 
 
 RECORD = {
-    "trace_changes": 124672808824693841,
+    "trace_changes": 220865471278628657,
     "trace_commands": 80570740886566496,
-    "trace_lives": 168767151239854532,
+    "trace_lives": 180647572899414021,
     "trace_software": 46410497839018552,
 }
 

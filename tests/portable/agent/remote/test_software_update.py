@@ -5,6 +5,7 @@ from agent.remote.message import manifest
 from agent.remote.message.chunk import CHUNK_HASH_BYTES
 from agent.remote.storage import software_slots
 from protocols.signed_message import MANIFEST, MAX_BYTES
+from protocols.time_units import MILLISECOND
 from tests.portable.support.agent_rig import RigLcg
 from tests.portable.support.check import eq
 from tests.portable.support.remote_rig import (
@@ -14,6 +15,7 @@ from tests.portable.support.remote_rig import (
     OPERATOR,
     SETPOINT,
     START_S,
+    STORE,
     RemoteRig,
     make_command,
     make_patch,
@@ -79,6 +81,34 @@ def test_update_is_fetched_run_on_trial_and_confirmed():
     at = START_S + 10
     eq(reject_reason(again, make_manifest(2, at=at)), "rollback")
     eq(reject_reason(again, make_manifest(1, at=at + 1)), "rollback")
+
+
+class SlowStoreRig(RemoteRig):
+    """A unit that notes the order of its writes and of the reports that tell a confirmation."""
+
+    def __init__(self, **options):
+        self.order = []
+        RemoteRig.__init__(self, **options)
+
+    def perform(self, port, op, data):
+        if (port, op) == (STORE, "write"):
+            self.order.append("write")
+        elif data.find(b"cfg/reported") >= 0 and data.find(b'"confirmed"') >= 0:
+            self.order.append("report")
+        RemoteRig.perform(self, port, op, data)
+
+
+def test_a_report_tells_only_what_is_durable():
+    """A power cut after the report must not undo what it tells."""
+    store = make_fetched_rig().store
+    start(store)
+    rig = SlowStoreRig(store=store)
+    rig.run(40)
+    rig.delay_us = 700 * MILLISECOND
+    del rig.order[:]
+    rig.send(make_command("confirm", counter_s=START_S + 1))
+    rig.run(8)
+    eq(rig.order, ["write", "write", "write", "write", "report"])
 
 
 def test_fetch_continues_across_windows_and_starts():
