@@ -45,9 +45,10 @@ Timers = namedtuple(
         "collision_ms",  # more silence after a probe that collided
         "probe_ms",  # time for the reply to the probe
         "read_ms",  # READ before the first write
+        "lapse_ms",  # ACTIVE after a time without a reply, before the next write
         "read_reply_ms",  # longest time between two replies in READ
         "read_limit_ms",  # READ gives up if the caller is not ready
-        "pause_step_ms",  # READ begins again after a step of this length: a pause
+        "pause_step_ms",  # a step of this length is a pause: the controller did not listen
         "listen_ms",  # LISTEN, and the shortest QUIET
         "relisten_ms",  # LISTEN after QUIET
         "offer_ms",  # time for the peer to take an offer
@@ -56,9 +57,10 @@ Timers = namedtuple(
     ),
 )
 """Times of the table in milliseconds. They keep: longest silence of an active controller (300)
-< resign_ms < silence_ms; resign_ms + silence_ms + probe_ms + read_ms < 2000. `listen_ms` of both
-controllers differ by at least silence_ms + probe_ms. `collision_ms` differs by more than one frame,
-else two probes collide again and again."""
+< resign_ms < silence_ms; resign_ms + silence_ms + probe_ms + read_ms < 2000. `lapse_ms` is READ of
+the peer and two of its beacons (500 each). `listen_ms` of both controllers differ by at least
+silence_ms + probe_ms. `collision_ms` differs by more than one frame, else two probes collide again
+and again."""
 
 LineEvents = namedtuple(
     "LineEvents", ("reply", "request", "garbage", "beacon", "word", "command", "ready")
@@ -107,6 +109,7 @@ def timers_of(node: str) -> Timers:
         collision_ms=0 if node == "a" else 200,
         probe_ms=100,
         read_ms=900,
+        lapse_ms=1900,
         read_reply_ms=300,
         read_limit_ms=3000,
         pause_step_ms=200,
@@ -286,17 +289,21 @@ def _active(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timer
     conflicts = (0 if events.reply else state.conflicts) + (events.beacon == OLDER_BEACON)
     if events.beacon == NEWER_BEACON or conflicts >= _MAX_CONFLICTS:
         return _go(state, QUIET)
-    # After a pause the time is over, even if a reply waited in the buffer of the port.
-    is_late = elapsed_ms >= timers.resign_ms
+    # After a pause the time is over, even if a reply waited in the buffer of the port: it is old.
+    is_paused = elapsed_ms >= timers.pause_step_ms
+    is_late = is_paused and state.reply_ms + elapsed_ms >= timers.resign_ms
     reply_ms = 0 if events.reply else min(state.reply_ms + elapsed_ms, timers.resign_ms)
     # The requests of a third master: as long as both controllers receive them, the standby does
     # not take over. So this controller stays active, and writes again after its next reply.
     silence_ms = 0 if events.request else min(state.silence_ms + elapsed_ms, timers.resign_ms)
     if is_late or (reply_ms >= timers.resign_ms and silence_ms >= timers.resign_ms):
         return _go(state, QUIET)
-    # These requests can be those of a peer in READ, which did not receive this controller.
+    # These requests can be those of a peer in READ that did not receive this controller. Within
+    # `lapse_ms` the peer is active. Then its beacons are received, or they collide: garbage.
     has_lapsed = state.reply_ms + elapsed_ms > timers.resign_ms
-    wait_ms = timers.read_ms if has_lapsed else max(0, state.role_ms - elapsed_ms)
+    wait_ms = timers.lapse_ms if has_lapsed else max(0, state.role_ms - elapsed_ms)
+    if state.role_ms > 0 and events.garbage:
+        wait_ms = max(wait_ms, timers.read_ms)
     if events.command == SWAP and state.word == WORD_READY:
         return _go(state, OFFER)
     disturbed = events.garbage or (state.disturbed and not events.reply)

@@ -30,6 +30,7 @@ CYCLE_STEPS = 10
 GAP_STEPS = 300
 """The count of steps without a writer ends here (30 s)."""
 OFF, ON, PAUSED = 0, 1, 2
+WITH_REQUEST = ("q", "b", "t", "u")
 KINDS = frozenset({"power", "pause", "port", "link", "swap"})
 
 
@@ -41,6 +42,7 @@ class NodeHealth(NamedTuple):
     driver: bool = True
     link: bool = True  # from this controller to its peer
     paused_ms: int = 0
+    waits: bool = False  # a request of another master waits in the buffer of the port
 
     @property
     def whole(self) -> bool:
@@ -140,17 +142,20 @@ class PairModel:
             path.append(world_before)
         return path[::-1]
 
-    def starting(self) -> ModelState:
+    def starting(self, has_link: bool = True) -> ModelState:
         """Return the state in which both controllers start in the same moment."""
         start = self.table.start()
-        whole = NodeHealth()
+        whole = NodeHealth(link=has_link)
         return ModelState((start, start), (whole, whole), -1, -1, CYCLE_STEPS, 0, self.faults)
 
-    def steady(self) -> ModelState:
-        """Return the state after a start without faults: `a` is active, `b` is standby."""
+    def steady(self, has_link: bool = True) -> ModelState:
+        """Return the state after a start without faults: `a` is active, `b` is standby.
+
+        Without a link it stays cut if `link` is not in the kinds of faults.
+        """
         if "third" in self.kinds:
-            return PairModel(self.faults, self.kinds - {"third"}, self.table).steady()
-        world = self.starting()
+            return PairModel(self.faults, self.kinds - {"third"}, self.table).steady(has_link)
+        world = self.starting(has_link)
         while world.writer < 0 or world.nodes[1].role != self.table.STANDBY:
             world, _ = max(self._advance(world), key=lambda choice: choice[0].nodes[0].role)
         return world
@@ -176,7 +181,7 @@ class PairModel:
                 started = self._with_node(world, node, self.table.start())
                 yield self._changed(started, node, world.faults, health._replace(power=ON))
             else:
-                good = health._replace(power=ON, paused_ms=0)
+                good = health._replace(power=ON, paused_ms=0, waits=False)
                 for late in self._awake(world, node):
                     yield self._changed(
                         self._with_node(world, node, late), node, world.faults, good
@@ -194,12 +199,14 @@ class PairModel:
         """Return the states of a controller after a pause.
 
         A reply to its last request can have waited in the buffer of the port, if the receiver
-        works.
+        works. So can requests of another master in the pause.
         """
         silence = self.table.SILENCE
         events = [silence]
-        if self.table.request_of(world.nodes[node]) and world.health[node].receiver:
+        if world.health[node].receiver and self.table.request_of(world.nodes[node]):
             events.append(silence._replace(reply=True))
+        if world.health[node].waits:
+            events += [seen._replace(request=True) for seen in events]
         paused_ms = world.health[node].paused_ms
         return [self._step(node, world.nodes[node], seen, paused_ms) for seen in events]
 
@@ -303,7 +310,10 @@ class PairModel:
                 if own.power == OFF:
                     after = table.start()
                 else:
-                    own = own._replace(paused_ms=min(own.paused_ms + STEP_MS, 2000))
+                    own = own._replace(
+                        paused_ms=min(own.paused_ms + STEP_MS, 2000),
+                        waits=own.waits or sounds[node] in WITH_REQUEST,
+                    )
             nodes.append(after)
             health.append(own)
         active = [state.role == table.ACTIVE for state in nodes]
@@ -329,7 +339,7 @@ class PairModel:
         if events is None:
             events = table.LineEvents(
                 reply=sound in ("r", "b", "u"),
-                request=sound in ("q", "b", "t", "u"),
+                request=sound in WITH_REQUEST,
                 garbage=sound == "g",
                 beacon=beacon,
                 word=word,

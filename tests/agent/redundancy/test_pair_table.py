@@ -10,12 +10,15 @@ import pytest
 
 from agent.redundancy import pair_table
 from agent.redundancy.pair_table import ACTIVE, LISTEN, OFFER, PROBE, QUIET, READ, STANDBY
-from tests.agent.redundancy.pair_model import PairModel
+from tests.agent.redundancy.pair_model import KINDS, PairModel
 
 LONGEST_GAP_MS = 1900
 """Longest time without a writer after one fault."""
 LONGEST_GAP_2_MS = 6100
 """The same after two faults. It needs ports that fail and recover in the worst moments."""
+
+NO_LINK = KINDS - {"link", "swap"}
+"""Kinds of faults of a pair without a link: a planned swap needs one."""
 
 
 def changed_table(*changes: tuple[str, str]) -> ModuleType:
@@ -41,6 +44,13 @@ def test_both_start_at_the_same_moment() -> None:
     result = model.run(model.starting())
     assert result.violation is None
     assert result.gap_ms <= 2300
+
+
+def test_two_faults_without_a_link() -> None:
+    model = PairModel(2, NO_LINK, counts_gap=False)
+    result = model.run(model.steady(has_link=False))
+    assert result.violation is None
+    assert result.states > 100_000
 
 
 def test_one_fault_during_the_start() -> None:
@@ -87,7 +97,13 @@ ISOLATED = (" and state.word != WORD_ACTIVE:", ":")
 COLLISION = ("collision_ms=0 if node", "collision_ms=200 if node")
 
 PAUSE_IN_READ = ("if elapsed_ms >= timers.pause_step_ms:", "if False:")
-WAIT_AFTER_LAPSE = ("wait_ms = timers.read_ms if has_lapsed else", "wait_ms = 0 if has_lapsed else")
+WAIT_AFTER_LAPSE = ("timers.lapse_ms if has_lapsed", "0 if has_lapsed")
+LONG_WAIT = ("lapse_ms=1900", "lapse_ms=900")
+WAIT_AFTER_GARBAGE = ("if state.role_ms > 0 and events.garbage:", "if False:")
+LATE = (
+    "is_late = is_paused and state.reply_ms + elapsed_ms >= timers.resign_ms",
+    "is_late = elapsed_ms >= timers.resign_ms",
+)
 
 Changes = tuple[tuple[str, str], ...]
 
@@ -106,17 +122,25 @@ def test_two_writers_without_a_rule(changes: Changes, faults: int) -> None:
     assert model.run().violation is not None
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("change", [PAUSE_IN_READ, WAIT_AFTER_LAPSE], ids=["pause", "lapse"])
-def test_two_writers_after_three_faults_without_a_rule(change: tuple[str, str]) -> None:
-    model = PairModel(3, frozenset({"pause", "link"}), changed_table(change))
-    assert model.run(limit=60_000_000).violation is not None
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(PAUSE_IN_READ, id="read_counts_a_pause"),
+        pytest.param(WAIT_AFTER_LAPSE, id="no_wait"),
+        pytest.param(LONG_WAIT, id="short_wait"),
+        pytest.param(WAIT_AFTER_GARBAGE, id="no_wait_after_garbage"),
+    ],
+)
+def test_two_writers_without_a_rule_and_without_a_link(change: tuple[str, str]) -> None:
+    model = PairModel(2, frozenset({"pause", "port"}), changed_table(change), counts_gap=False)
+    assert model.run(model.steady(has_link=False)).violation is not None
 
 
 @pytest.mark.parametrize(
     ("change", "kinds"),
     [
         pytest.param(SILENCE, {"pause"}, id="short_silence"),
+        pytest.param(LATE, {"pause"}, id="no_late_reply_is_dropped"),
         pytest.param(ISOLATED, {"port"}, id="isolated_standby_probes"),
         pytest.param(COLLISION, {"pause", "power", "port"}, id="probes_collide_again"),
     ],
@@ -156,10 +180,26 @@ def test_read_begins_again_after_a_pause_also_if_a_reply_waited(pause_ms: int, r
 def test_an_active_controller_without_replies_beside_requests_waits_before_it_writes() -> None:
     """The requests can be those of a peer in READ, which received nothing of this controller."""
     active = pair_table.start()._replace(role=ACTIVE)
-    after = run_steps(active, [REQUEST] * 4 + [REPLY] * 10)
+    after = run_steps(active, [REQUEST] * 4 + [REPLY] * 20)
     assert {state.role for state in after} == {ACTIVE}
     may = [pair_table.may_write(state, TIMERS) for state in after]
-    assert may == [True] * 3 + [False] * 10 + [True]
+    assert may == [True] * 3 + [False] * 20 + [True]
+
+
+def test_garbage_in_this_wait_makes_it_longer() -> None:
+    """It can be the collision of a request with one of a peer in ACTIVE."""
+    waiting = pair_table.start()._replace(role=ACTIVE, role_ms=100)
+    waiting = pair_table.step(waiting, pair_table.SILENCE._replace(garbage=True), 100, TIMERS)
+    after = run_steps(waiting, [REPLY] * 9)
+    may = [pair_table.may_write(state, TIMERS) for state in [waiting, *after]]
+    assert may == [False] * 9 + [True]
+
+
+@pytest.mark.parametrize("reply", [False, True])
+def test_a_pause_over_the_limit_ends_the_role_also_if_a_reply_waited(reply: bool) -> None:
+    active = pair_table.start()._replace(role=ACTIVE)
+    after = run_steps(active, [NOTHING, (300, reply, False)])
+    assert [state.role for state in after] == [ACTIVE, QUIET]
 
 
 def test_a_reply_after_300_ms_is_no_reason_to_wait() -> None:
