@@ -46,6 +46,7 @@ def test_both_start_at_the_same_moment() -> None:
     assert result.gap_ms <= 2300
 
 
+@pytest.mark.soak
 def test_two_faults_without_a_link() -> None:
     model = PairModel(2, NO_LINK, counts_gap=False)
     result = model.run(model.steady(has_link=False))
@@ -111,14 +112,16 @@ Changes = tuple[tuple[str, str], ...]
 @pytest.mark.parametrize(
     ("changes", "faults"),
     [
-        pytest.param((RESIGN,), 2, id="never_resigns"),
+        pytest.param((RESIGN, WAIT_AFTER_LAPSE), 2, id="never_resigns_nor_waits"),
+        pytest.param((RESIGN,), 2, id="never_resigns", marks=pytest.mark.soak),
         pytest.param((READ_LINE,), 2, id="read_ignores_the_line"),
         pytest.param((READ_TIME,), 2, id="no_read_time"),
         pytest.param((SILENCE, READ_TIME), 1, id="no_silence_no_read_time"),
     ],
 )
 def test_two_writers_without_a_rule(changes: Changes, faults: int) -> None:
-    model = PairModel(faults, frozenset({"pause", "port"}), changed_table(*changes))
+    kinds = frozenset({"pause", "port"})
+    model = PairModel(faults, kinds, changed_table(*changes), counts_gap=False)
     assert model.run().violation is not None
 
 
@@ -140,7 +143,8 @@ def test_two_writers_without_a_rule_and_without_a_link(change: tuple[str, str]) 
     ("change", "kinds"),
     [
         pytest.param(SILENCE, {"pause"}, id="short_silence"),
-        pytest.param(LATE, {"pause"}, id="no_late_reply_is_dropped"),
+        pytest.param(RESIGN, {"port"}, id="never_resigns"),
+        pytest.param(LATE, {"pause"}, id="late_reply_counts"),
         pytest.param(ISOLATED, {"port"}, id="isolated_standby_probes"),
         pytest.param(COLLISION, {"pause", "power", "port"}, id="probes_collide_again"),
     ],
