@@ -2,9 +2,9 @@
 """The exchange of beacons: what a controller knows of its peer.
 
 Does not send and does not decide; see `paired_agent`. The active controller sends a beacon each
-`BEACON_US`. The standby replies. `epoch` is the largest one that either controller has used; a
-controller that becomes active takes the next one. It is not stored: after a restart of both it
-begins again.
+`BEACON_US`, also to a peer that is active too. The standby replies. `epoch` is the largest one that
+either controller has used; a controller that becomes active takes the next one. It is not stored:
+after a restart of both it begins again.
 """
 
 from agent.redundancy.beacon import (
@@ -73,7 +73,9 @@ class BeaconExchange:
         """Return the PDU of a beacon if one is due, else nothing."""
         if now < self._due:
             return b""
-        self._due = now + (ABSENT_BEACON_US if self.standby_lost(now) else BEACON_US)
+        # A second active controller hears of this one by its beacons: they stay frequent.
+        is_absent = self.standby_lost(now) and self.peer_role != ACTIVE
+        self._due = now + (ABSENT_BEACON_US if is_absent else BEACON_US)
         self._sequence += 1
         return build_request(self._key, self.peer_unit, Word(ACTIVE, self.epoch, self._sequence))
 

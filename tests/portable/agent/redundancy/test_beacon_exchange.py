@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The period of beacons: with a standby, without one, and with a peer that is active too."""
+
+from agent.redundancy.beacon import Word, build_request
+from agent.redundancy.beacon_exchange import BeaconExchange
+from agent.redundancy.pair_table import ACTIVE, OLDER_BEACON, STANDBY
+from protocols.modbus.rtu import build_frame
+from protocols.time_units import SECOND
+from tests.portable.support.check import eq
+
+KEY = b"k" * 16
+STEP = SECOND // 10
+
+
+def count_beacons(beacons, seconds, start_s, standby=None):
+    """Return how many beacons `beacons` sends; `standby` replies to each."""
+    count = 0
+    for step in range(seconds * 10):
+        now = start_s * SECOND + step * STEP
+        pdu = beacons.next_request(now)
+        if pdu:
+            count += 1
+        if pdu and standby is not None:
+            _, reply = standby.take_request(build_frame(beacons.peer_unit, pdu), STANDBY)
+            beacons.take_reply(reply, now)
+    return count
+
+
+def test_beacons_are_sent_twice_a_second_to_a_standby():
+    active, standby = BeaconExchange("a", KEY), BeaconExchange("b", KEY)
+    active.begin_active(0)
+    eq(count_beacons(active, 10, 0, standby), 20)
+    eq(active.standby_lost(10 * SECOND), False)
+
+
+def test_without_a_standby_they_are_sent_each_two_seconds():
+    active = BeaconExchange("a", KEY)
+    active.begin_active(0)
+    count_beacons(active, 4, 0)
+    eq((active.standby_lost(4 * SECOND), count_beacons(active, 20, 4)), (True, 10))
+
+
+def test_a_peer_that_is_active_too_hears_each_of_them():
+    """The wait of an active controller without a reply counts on two beacons in a second."""
+    active = BeaconExchange("a", KEY)
+    active.begin_active(0)
+    frame = build_frame(active.unit, build_request(KEY, active.unit, Word(ACTIVE, 0, 1)))
+    eq(active.take_request(frame, ACTIVE), (OLDER_BEACON, b""))
+    eq(active.standby_lost(SECOND), True)
+    eq(count_beacons(active, 10, 1), 20)
