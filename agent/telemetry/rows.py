@@ -11,6 +11,8 @@ name, unit and scale of each point. A value is the integer of the register, or n
 is not good. Names in each row would need five times the bytes on a satellite link.
 """
 
+from agent.telemetry.row_queue import RowQueue
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -26,8 +28,7 @@ class Telemetry:
         self.seq = 0
         self.dropped = 0
         self._queues_rows = True
-        self.queue: list[bytes] = []
-        self._limit = limit
+        self.queue = RowQueue(limit)
         self._sessions = fieldbus.sessions
         self.components: list[Component] = []
         self._guard = guard
@@ -66,10 +67,7 @@ class Telemetry:
             state,
             ",".join(values),
         )
-        if len(self.queue) >= self._limit:
-            self.queue.pop(0)
-            self.dropped += 1
-        self.queue.append(text.encode())
+        self.dropped += self.queue.add(text.encode())
 
     def component_values(self, now: int) -> "list[int | None]":
         """Return the values of the points of all components, in order. None: not known."""
@@ -82,10 +80,6 @@ class Telemetry:
                 found = [None] * len(component.POINTS)
             values.extend(found)
         return values
-
-    def drop_sent(self, count: int) -> None:
-        """Drop the oldest `count` rows, which were published."""
-        self.queue = self.queue[count:]
 
     def describe(self) -> "list[object]":
         """Describe the values of a row in order: [device.Point, unit, numerator, denominator].

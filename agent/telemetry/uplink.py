@@ -222,12 +222,9 @@ class Uplink:
             self.published += self._send_window.flush(self._now)
             return
         queue = self._telemetry.queue
-        sent = 0
-        while sent < len(queue) and self._client.publish(self._topic, queue[sent], 1, False, "row"):
-            sent += 1
-        if sent:
-            self.published += sent
-            self._telemetry.drop_sent(sent)
+        while len(queue) and self._client.publish(self._topic, queue.first, 1, False, "row"):
+            queue.drop_first()
+            self.published += 1
 
     def _next_message(self) -> "tuple[str, bytes, int, bool, str]":
         topic, payload, retain = self._pending_messages[0]

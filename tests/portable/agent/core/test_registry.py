@@ -127,7 +127,7 @@ def test_component_points_follow_device_points():
     eq(controller.telemetry.describe()[-1], ["fake.PowerWatts", "W", 1, 10])
     controller.start(0)
     controller.wake(0)
-    row = json.loads(controller.telemetry.queue[-1])["v"]
+    row = json.loads(controller.telemetry.queue.last)["v"]
     eq((len(row), row[-1]), (len(controller.telemetry.describe()), 2))
     _, controller = make_agent({})
     eq(controller.telemetry.components, [])

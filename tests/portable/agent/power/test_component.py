@@ -419,7 +419,7 @@ def test_points_and_status():
     rig = make_rig()
     names = [name for name, _, _, _ in rig.agent.telemetry.describe()]
     at = names.index("throttle.State")
-    row = json.loads(rig.agent.telemetry.queue[-1] if rig.agent.telemetry.queue else b'{"v":[]}')
+    row = json.loads(rig.agent.telemetry.queue.last or b'{"v":[]}')
     values = rig.component.values(rig.now)
     eq(len(values), len(rig.component.POINTS))
     eq(values[:4], [0, 24_000, 24_000, 22_000])

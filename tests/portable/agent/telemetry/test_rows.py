@@ -19,7 +19,7 @@ def make_telemetry(limit=20):
 
 def add_row(telemetry, now, utc=None):
     telemetry.add_row(now, utc, "free", "safe", STALE)
-    return telemetry.queue[-1]
+    return telemetry.queue.last
 
 
 def test_row_byte_for_byte():
@@ -57,4 +57,8 @@ def test_queue_is_bounded_and_drops_the_oldest():
         add_row(telemetry, i * SECOND)
         assert len(telemetry.queue) <= 3
     eq((telemetry.dropped, telemetry.seq), (7, 10))
-    eq([json.loads(text)["seq"] for text in telemetry.queue], [8, 9, 10])
+    seqs = []
+    while len(telemetry.queue):
+        seqs.append(json.loads(telemetry.queue.first)["seq"])
+        telemetry.queue.drop_first()
+    eq(seqs, [8, 9, 10])
