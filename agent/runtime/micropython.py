@@ -255,7 +255,8 @@ def run(
         io_loop.work_limit = poller.work_limit
     gc.threshold(max(_THRESHOLD, gc.mem_free() * 7 // 8))  # type: ignore[attr-defined]
     if start is not None:
-        # Not in the first tick. No name refers to the parser: it would keep it in the memory.
+        # Not in the first tick. It binds no name to the parser, which would keep it in the memory.
+        import drivers.ports.address_text  # noqa: F401, PLC0415
 
         start(monotonic())
         io_loop.start()
