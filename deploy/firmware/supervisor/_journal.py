@@ -52,13 +52,17 @@ class FlashJournal:
         """Erase a sector, or program a page; nothing if no step waits."""
         if not self._steps:
             return
-        number, at, data = self._steps.pop(0)
+        number, at, data = self._steps[0]
         if data is None:
             self._control(_ERASE, number)
+        elif len(data) <= PAGE:
+            self._write(number, data, at)
+        else:  # the step stays until all memory for it was there
+            rest = (number, at + PAGE, data[PAGE:])
+            self._write(number, data[:PAGE], at)
+            self._steps[0] = rest
             return
-        if len(data) > PAGE:
-            self._steps.insert(0, (number, at + PAGE, data[PAGE:]))
-        self._write(number, data[:PAGE], at)
+        self._steps.pop(0)
 
     def flush(self) -> None:
         """Do all steps that wait."""

@@ -58,6 +58,46 @@ def test_other_writes_come_after_those_that_wait():
     eq((journal.ioctl(4, 0), journal.need()), (littlefs_board.BLOCKS, 0))
 
 
+class ScarceData:
+    """Data of a step that needs memory which is not there at first."""
+
+    def __init__(self, data, refusals):
+        self.data, self.refusals = data, refusals
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, part):
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise MemoryError
+        return self.data[part]
+
+
+def step_has_memory(journal):
+    try:
+        journal.step()
+    except MemoryError:
+        return False
+    return True
+
+
+def test_a_step_without_memory_is_not_lost():
+    for refusals in (1, 2):
+        blocks = make_blocks()
+        journal = _journal.FlashJournal(blocks)
+        journal.record()
+        journal.writeblocks(1, b"ab" * 300)
+        journal.stop()
+        number, at, data = journal._steps[0]
+        journal._steps[0] = (number, at, ScarceData(data, refusals))
+        refused = 0
+        while journal.need():
+            refused += not step_has_memory(journal)
+        eq(refused, refusals)
+        eq(bytes(blocks.data[BLOCK : BLOCK + 600]), b"ab" * 300)
+
+
 class StepStore:
     """A store on LittleFS behind a journal. `slices`: time asked for, erases done in it."""
 
