@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _HEADER_FORMAT = "<I32s"
 _HEADER_BYTES = 36
+_PART = 256
 
 
 class Backup:
@@ -60,12 +61,18 @@ class Backup:
         if self.holds(text):
             return
         record = _make_record(text)
-        self._write(record if len(record) <= self._flash.backup_bytes else b"")
+        if len(record) <= self._flash.backup_bytes:
+            self._write(record)
+        else:
+            self.erase()
 
     def erase(self) -> None:
-        """Erase the backup if there is one."""
-        if bytes(self._flash.read_backup(0, 4)) != b"\xff" * 4 and self._flash.backup_bytes:
-            self._write(b"")
+        """Erase the backup if there is one, or a part that a power cut has left."""
+        for at in range(0, self._flash.backup_bytes, _PART):
+            part = bytes(self._flash.read_backup(at, _PART))
+            if part != b"\xff" * len(part):
+                self._write(b"")
+                return
 
     def _write(self, data: bytes) -> None:
         try:

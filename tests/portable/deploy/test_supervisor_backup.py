@@ -141,6 +141,26 @@ def test_a_text_that_does_not_fit_leaves_no_backup():
     eq((content(disk, UNIT), content(disk, BACKUP)), (large, b""))
 
 
+def test_a_text_that_does_not_fit_erases_the_flash_once():
+    disk = without(sealed_disk(), SEAL, COPY)
+    write(disk, UNIT, b"{" + b" " * 254 + b"}")
+    erased = []
+    for _ in range(3):
+        board = SupervisedBoard(disk)
+        board.write_backup = lambda data: erased.append(data) or write(disk, BACKUP, data)
+        start(board)
+    eq(erased, [b""])
+
+
+def test_a_power_cut_within_an_erase_leaves_no_part_of_a_backup():
+    """The first sector was erased, the others not: passwords of the unit can be in them."""
+    disk = sealed_disk()
+    write(disk, _unit_file.DECOMMISSIONED, b"x")
+    write(disk, BACKUP, b"\xff" * 128 + b"secret" + b"\xff" * 122)
+    start(SupervisedBoard(disk, agent=lambda _board, _path: 2))
+    eq(content(disk, BACKUP), b"")
+
+
 def test_a_decommissioned_unit_keeps_no_backup():
     disk = sealed_disk()
 
