@@ -10,9 +10,8 @@ import time
 from pathlib import Path
 
 from deploy.errors import FirmwareError
+from deploy.firmware.rp2 import uf2
 
-UF2_MAGIC = (b"UF2\n", b"\x57\x51\x5d\x9e")
-BLOCK = 512
 _IDENTITY = (
     "import sys,machine,binascii;"
     "print(sys.implementation[2],binascii.hexlify(machine.unique_id()).decode())"
@@ -29,17 +28,13 @@ _RECOVERY_S = 90
 
 
 def check_uf2(path: Path) -> None:
-    """Check that a file is UF2 (github.com/microsoft/uf2): 512-byte blocks, two magics."""
+    """Check that a file is a whole UF2 image. Raises FirmwareError."""
     try:
-        data = path.read_bytes()
+        uf2.check(path.read_bytes())
     except OSError as error:
         raise FirmwareError(f"{path}: {error.strerror}") from None
-    has_whole_blocks = data and len(data) % BLOCK == 0
-    if not has_whole_blocks or any(
-        data[at : at + 4] != UF2_MAGIC[0] or data[at + 4 : at + 8] != UF2_MAGIC[1]
-        for at in range(0, len(data), BLOCK)
-    ):
-        raise FirmwareError(f"{path}: not a UF2 image")
+    except ValueError as error:
+        raise FirmwareError(f"{path}: not a UF2 image: {error}") from None
 
 
 def copy_uf2(image: Path, drive: Path | None) -> None:

@@ -32,6 +32,7 @@ from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.commands import hil
 from hil.kernel.world import World
+from tests.deploy.firmware.test_rp2 import FAMILY, block
 from tests.hil.digests.shared_runs import shipped_models
 from tests.support.programs import require_program
 from tests.support.repository import ROOT
@@ -284,7 +285,12 @@ def test_an_invalid_uf2_or_boot_drive_is_rejected(tmp_path: Path) -> None:
     path.write_bytes(bytes(512))
     with pytest.raises(FirmwareError, match="not a UF2 image"):
         flash.check_uf2(path)
-    path.write_bytes((b"UF2\n" + b"\x57\x51\x5d\x9e").ljust(512, b"\0"))
+    image = b"".join(block(0x10000000 + 256 * i, b"", FAMILY, i, 3) for i in range(3))
+    for wrong in (b"", image[:-512], image[:-1], image + image[:512], image * 2):
+        path.write_bytes(wrong)
+        with pytest.raises(FirmwareError, match="not a UF2 image"):
+            flash.check_uf2(path)
+    path.write_bytes(image)
     with pytest.raises(FirmwareError, match="hold BOOTSEL"):
         flash.copy_uf2(path, tmp_path)
     (tmp_path / "drive").mkdir()

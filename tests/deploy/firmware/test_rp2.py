@@ -42,8 +42,11 @@ STARTS = str(SCENARIOS / "starts_with_a_log.toml")
 ROM = Path(os.environ.get("COLDLOOP_DATA", "/nowhere")) / "rp2040" / "bootrom_b1.bin"
 
 
-def block(address: int, data: bytes, family: int = FAMILY) -> bytes:
-    head = struct.pack("<8I", 0x0A324655, 0x9E5D5157, 0x2000, address, 256, 0, 1, family)
+def block(
+    address: int, data: bytes, family: int = FAMILY, number: int = 0, count: int = 1, **changes: int
+) -> bytes:
+    flags, size = changes.get("flags", 0x2000), changes.get("size", 256)
+    head = struct.pack("<8I", 0x0A324655, 0x9E5D5157, flags, address, size, number, count, family)
     return head + data.ljust(476, b"\0") + struct.pack("<I", 0x0AB16F30)
 
 
@@ -61,6 +64,35 @@ def test_parts_are_added_to_a_uf2_file() -> None:
     assert flash[4396:] == b"\xff" * (8192 - 4396)
     with pytest.raises(ValueError, match="block 0: not UF2"):
         uf2.read_blocks(b"x" * 512, FAMILY)
+
+
+def test_a_damaged_uf2_file_is_found() -> None:
+    """A boot loader waits for all blocks: the board then starts nothing."""
+    blocks = [block(0x10000000 + 256 * i, bytes([i]) * 256, FAMILY, i, 3) for i in range(3)]
+    whole = b"".join(blocks)
+    other = block(0x10FFFF00, b"errata", 0xE48BFF57, 0, 2)
+    expected = {0x10000000 + 256 * i: bytes([i]) * 256 for i in range(3)}
+    for good in (whole, other + whole, b"".join(reversed(blocks))):
+        assert uf2.read_blocks(good, FAMILY) == expected
+    for size in range(len(whole)):
+        with pytest.raises(ValueError, match=r"block|family"):
+            uf2.read_blocks(whole[:size], FAMILY)
+    for wrong in (
+        whole + blocks[1],
+        blocks[0] + blocks[1] + blocks[1],
+        whole * 2,
+        blocks[0] + block(0x10000080, b"", FAMILY, 1, 2),
+        block(0x10000000, b"", FAMILY, size=477),
+        block(0x10000000, b"", FAMILY, size=0),
+        block(0x10000000, b"", FAMILY, flags=0),
+        block(0x10000000, b"", FAMILY, flags=0x2001),
+        other,
+    ):
+        with pytest.raises(ValueError, match=r"block|family"):
+            uf2.read_blocks(wrong, FAMILY)
+    for address in (0x0FFFFF00, 0x10000000 + 8192 - 128, 0x20000000):
+        with pytest.raises(ValueError, match="in the flash"):
+            uf2.flash_image(block(address, b""), FAMILY, 8192)
 
 
 def test_head_of_an_application() -> None:
