@@ -29,6 +29,7 @@ from deploy.firmware.config_file import read_config
 from deploy.firmware.memory_layout import read_header
 from deploy.firmware.rp2 import uf2
 from deploy.firmware.rp2.build import RP2_BOARDS, Rp2Options, build_uf2
+from deploy.firmware.supervisor.release_keys import read_public
 from deploy.ops import keys
 from deploy.ops.arguments import PASSPHRASE
 from drivers.ports.cpython.emulator_pipe import FLASH_VARIABLE
@@ -71,6 +72,7 @@ def _make(arguments: argparse.Namespace, database: Database) -> int:
     if not arguments.serials or arguments.config is None or arguments.key is None:
         raise FactoryError("make needs SERIAL, --config and --key")
     serials = next_serials(arguments.serials, arguments.count)
+    check_new(database, serials)
     arguments.out.mkdir(parents=True, exist_ok=True)
     key = keys.load(arguments.key, os.environ.get(PASSPHRASE, ""))
     failed_count = 0
@@ -85,16 +87,27 @@ def _make(arguments: argparse.Namespace, database: Database) -> int:
             lambda flash: _run_test(flash, arguments.test),
             key.sign,
             fixture.insert,
+            lambda serial, public: _write_papers(arguments, serial, public),
         )
         for serial in serials:
             row = produce(production, database, serial)
             failed_count += row.state != "good"
-            if row.public is not None:
-                label = label_svg(serial, BOARD, arguments.release, row.public)
-                (arguments.out / f"{serial}.svg").write_text(label, encoding="utf-8")
-                write_enrolment(arguments.out, serial, row.public)
             _print_row(row, arguments.json)
     return 1 if failed_count else 0
+
+
+def check_new(database: Database, serials: list[str]) -> None:
+    """Check that no unit is good already. Raises FactoryError: a stopped run goes on behind it."""
+    found = {serial: database.find(serial) for serial in serials}
+    good = [serial for serial, row in found.items() if row is not None and row.state == "good"]
+    if good:
+        raise FactoryError(f"{', '.join(good)}: good already; no unit was made")
+
+
+def _write_papers(arguments: argparse.Namespace, serial: str, public: str) -> None:
+    label = label_svg(serial, BOARD, arguments.release, public)
+    (arguments.out / f"{serial}.svg").write_text(label, encoding="utf-8")
+    write_enrolment(arguments.out, serial, public)
 
 
 def write_enrolment(folder: Path, serial: str, public: str) -> Path:
@@ -108,8 +121,12 @@ def write_enrolment(folder: Path, serial: str, public: str) -> Path:
 
 def next_serials(serials: list[str], count: int) -> list[str]:
     """Return the serial numbers; `count` counts up from a single one. Raises FactoryError."""
+    for serial in serials:
+        check_serial(serial)
+    if len({serial.lower() for serial in serials}) < len(serials):
+        raise FactoryError(f"{' '.join(serials)}: one serial number is there twice")
     if count == 1:
-        return [check_serial(serial) for serial in serials]
+        return serials
     match = re.fullmatch(r"(.*?)(\d+)", serials[0])
     if len(serials) != 1 or match is None or count < 1:
         raise FactoryError("--count needs one serial number that ends with digits")
@@ -168,9 +185,9 @@ def _print_row(row: UnitRow, as_json: bool) -> None:
 def _verify(arguments: argparse.Namespace, database: Database) -> int:
     if arguments.public is None:
         raise FactoryError("verify needs --public")
-    public = bytes.fromhex(json.loads(arguments.public.read_text(encoding="utf-8"))["public"])
-    invalid = [row.serial for row in database.units() if not is_signed(row, public)]
-    count = len(database.units())
+    public = read_public(arguments.public)
+    rows = database.units()
+    invalid, count = [row.serial for row in rows if not is_signed(row, public)], len(rows)
     if arguments.json:
         print(json.dumps({"units": count, "wrong": invalid}))
     else:
@@ -190,10 +207,17 @@ def is_signed(row: UnitRow, public: bytes) -> bool:
     from protocols.signing import ed25519  # noqa: PLC0415 - the other actions do not need it
 
     try:
-        is_valid = ed25519.verify(public, row.record.encode(), bytes.fromhex(row.signature))
+        signature = bytes.fromhex(row.signature)
+        is_valid = ed25519.verify(public, row.record.encode(), signature)
         fields = row.fields()
-        stored = (row.serial, row.state, row.reason)
-        recorded = (fields["serial"], fields["state"], fields["reason"])
+        key = fields["public"] if fields["state"] == "good" else None
+        recorded = (fields["serial"], fields["state"], fields["reason"], key, signature.hex())
     except (ValueError, KeyError, TypeError):
         return False
-    return is_valid and stored == recorded and row.public in (None, fields.get("public"))
+    return is_valid and recorded == (
+        row.serial,
+        row.state,
+        row.reason,
+        row.public,
+        row.signature,
+    )

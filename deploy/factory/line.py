@@ -11,11 +11,13 @@ Does not know the bench: `run_test` is a command that gets the flash and returns
 """
 
 import base64
+import contextlib
+import fcntl
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,8 @@ class ProductionLine:
 
     `config(serial)` returns the configuration. `run_test(flash)` returns the name, the verdict and
     the digest of the end-of-line test. `sign` returns a signature of 64 bytes. `open_board(flash)`
-    returns a board without power.
+    returns a board without power. `write_papers(serial, public)` writes what goes with a good unit,
+    before its row: without a label a unit can be made again.
     """
 
     folder: Path
@@ -47,6 +50,7 @@ class ProductionLine:
     run_test: Callable[[Path], dict[str, Any]]
     sign: Callable[[bytes], bytes]
     open_board: Callable[[Path], EmulatedBoard]
+    write_papers: Callable[[str, str], None]
 
 
 def check_serial(serial: str) -> str:
@@ -59,10 +63,31 @@ def check_serial(serial: str) -> str:
 def produce(production: ProductionLine, database: Database, serial: str) -> UnitRow:
     """Produce a unit; store and return its row. A failure is a row, too."""
     check_serial(serial)
-    found = database.find(serial)
-    if found is not None and found.state == "good":
-        raise FactoryError(f"{serial}: this unit exists and is good")
+    _check_new(database, serial)
     flash = production.folder / f"{serial}.bin"
+    with _reserve(flash):
+        _check_new(database, serial)
+        return _produce(production, database, serial, flash)
+
+
+def _check_new(database: Database, serial: str) -> None:
+    found = database.find(serial)
+    if found is not None and (found.state == "good" or found.serial != serial):
+        raise FactoryError(f"{serial}: the unit {found.serial} exists and is {found.state}")
+
+
+@contextlib.contextmanager
+def _reserve(flash: Path) -> Iterator[None]:
+    """Keep other factories from the unit. Raises FactoryError if one makes it."""
+    with flash.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FactoryError(f"{flash}: another factory makes this unit") from None
+        yield
+
+
+def _produce(production: ProductionLine, database: Database, serial: str, flash: Path) -> UnitRow:
     shutil.copyfile(production.image, flash)
     fields: dict[str, Any] = {"serial": serial, **production.made}
     reason = ""
@@ -76,6 +101,8 @@ def produce(production: ProductionLine, database: Database, serial: str) -> Unit
     except FactoryError as error:
         reason = str(error)
     row = make_row(production, fields, reason)
+    if row.public is not None:
+        production.write_papers(serial, row.public)
     database.store(row)
     return row
 

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_signing(arguments: argparse.Namespace) -> Signing:
     """Read the keys. Raises FirmwareError."""
-    trusted = [_read_public(path) for path in arguments.trust]
+    trusted = [read_public(path) for path in arguments.trust]
     sign = None
     if arguments.sign is not None:
         public, sign = _read_private(arguments.sign)
@@ -64,7 +64,8 @@ def read_signing(arguments: argparse.Namespace) -> Signing:
     return Signing(tuple(trusted), sign, arguments.floor)
 
 
-def _read_public(path: Path) -> bytes:
+def read_public(path: Path) -> bytes:
+    """Read a public key, NAME.json. Raises FirmwareError."""
     try:
         return bytes.fromhex(json.loads(path.read_text(encoding="utf-8"))["public"])
     except (OSError, ValueError, KeyError, TypeError):

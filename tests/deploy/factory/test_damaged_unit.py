@@ -40,6 +40,7 @@ def unit(tmp_path_factory: pytest.TempPathFactory) -> bytes:
             lambda _: {"verdict": "pass"},
             lambda _: bytes(64),
             fixture.insert,
+            lambda _serial, _public: None,
         )
         row = produce(line, database, "CDU-1")
     assert (row.state, row.reason) == ("good", "")

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.errors import FactoryError
-from deploy.factory.command import is_signed, next_serials, write_enrolment
+from deploy.factory.command import check_new, is_signed, next_serials, write_enrolment
 from deploy.factory.database import Database, UnitRow
 from deploy.factory.label import label_svg
 from deploy.factory.line import ProductionLine, produce
@@ -89,6 +90,7 @@ def make(tmp_path: Path, database: Database, serial: str, **changes: Any) -> Uni
         lambda _: {"name": "smoke", "verdict": verdict, "digest": "d"},
         KEY.sign,
         board,
+        changes.get("papers", lambda _serial, _public: None),
     )
     return produce(production, database, serial)
 
@@ -112,9 +114,11 @@ def test_every_change_of_a_row_is_found(tmp_path: Path, database: Database) -> N
         ("state", "failed"),
         ("reason", "x"),
         ("public", "cd" * 32),
+        ("public", None),
         ("record", row.record.replace("735", "134")),
         ("signature", "00" * 64),
         ("signature", "none"),
+        ("signature", row.signature.upper()),
     ):
         assert not is_signed(UnitRow(**{**vars(row), name: value}), PUBLIC), name
     assert not is_signed(row, bytes(32))
@@ -151,6 +155,90 @@ def test_two_units_never_have_one_key(tmp_path: Path, database: Database) -> Non
     assert (row.state, row.reason) == ("failed", "another unit has the same key")
 
 
+def test_another_factory_cannot_take_the_row_of_a_unit(tmp_path: Path, database: Database) -> None:
+    """Both lines looked for the serial number and the key before the other one stored its unit."""
+    first = make(tmp_path, database, "U1")
+    with contextlib.closing(Database(tmp_path / "units.sqlite")) as other:
+        for name, value in (("serial", "U2"), ("public", "cd" * 32), ("serial", "u1")):
+            other.find = lambda _serial: None  # type: ignore[method-assign,assignment]
+            with pytest.raises(FactoryError):
+                other.store(UnitRow(**{**vars(first), name: value}))
+    assert database.units() == [first]
+
+
+def test_two_factories_do_not_make_one_unit_at_the_same_time(
+    tmp_path: Path, database: Database
+) -> None:
+    def power_on(_board: ScriptedBoard) -> None:
+        with pytest.raises(FactoryError, match="another factory"):
+            make(tmp_path, database, "U1")
+
+    assert make(tmp_path, database, "U1", power_on=power_on).state == "good"
+
+
+def test_serial_numbers_that_differ_in_letters_are_one_unit(
+    tmp_path: Path, database: Database
+) -> None:
+    """The name of a unit has small letters."""
+    make(tmp_path, database, "Cdu-1", verdict="fail")
+    with pytest.raises(FactoryError, match="Cdu-1"):
+        make(tmp_path, database, "CDU-1")
+    with pytest.raises(FactoryError, match="twice"):
+        next_serials(["CDU-2", "cdu-2"], 1)
+
+
+def test_the_papers_of_a_unit_come_before_its_row(tmp_path: Path, database: Database) -> None:
+    """A good unit is never made again, so a unit without a label must not be good."""
+
+    def fail(_serial: str, _public: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        make(tmp_path, database, "U1", papers=fail)
+    assert database.units() == []
+    written = list[tuple[str, str]]()
+    make(tmp_path, database, "U1", papers=lambda *texts: written.append(texts))
+    make(tmp_path, database, "U2", papers=lambda *texts: written.append(texts), verdict="fail")
+    assert written == [("U1", "ab" * 32)]
+
+
+def test_a_run_with_good_units_makes_none(tmp_path: Path, database: Database) -> None:
+    make(tmp_path, database, "U1")
+    make(tmp_path, database, "U3", answers=answers("cd" * 32))
+    check_new(database, ["U2"])
+    with pytest.raises(FactoryError, match="U1, u3: good already"):
+        check_new(database, ["U1", "U2", "u3"])
+
+
+@pytest.mark.parametrize("fault", ["locked", "read-only", "full", "no table"])
+def test_a_database_that_cannot_be_used_is_an_error(tmp_path: Path, fault: str) -> None:
+    path = tmp_path / "units.sqlite"
+    with contextlib.closing(Database(path)) as database:
+        raw = database._connection
+        other = sqlite3.connect(path)
+        if fault == "locked":
+            raw.execute("PRAGMA busy_timeout = 1")
+            other.execute("BEGIN EXCLUSIVE")
+        elif fault == "read-only":
+            raw.execute("PRAGMA query_only = 1")
+        elif fault == "full":
+            raw.execute("PRAGMA max_page_count = 1")
+        else:
+            other.execute("DROP TABLE unit")
+        row = UnitRow("U1", "good", "", "ab" * 32, "x" * 10_000, "00")
+        with pytest.raises(FactoryError, match=r"units\.sqlite"):
+            database.store(row)
+        if fault in ("locked", "no table"):
+            for call in (
+                database.units,
+                lambda: database.find("U1"),
+                lambda: database.has_key("ab", "U1"),
+            ):
+                with pytest.raises(FactoryError, match=r"units\.sqlite"):
+                    call()
+        other.close()
+
+
 def test_the_tools_of_operators_enroll_a_unit_of_the_factory(tmp_path: Path) -> None:
     (tmp_path / "U1.json").write_text('{"site": "riyadh-2", "unit": "u1"}')
     path = write_enrolment(tmp_path, "U1", PUBLIC.hex())
@@ -167,6 +255,10 @@ def test_serial_numbers() -> None:
         (["x" * 33], 1),
         (["x"], 2),
         (["a1", "a2"], 2),
+        (["a1"], 0),
+        (["a1"], -1),
+        (["a1", "a1"], 1),
+        (["a\u0663"], 2),
     ):
         with pytest.raises(FactoryError):
             next_serials(serials, count)
