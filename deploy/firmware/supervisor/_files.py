@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small files of the start-up: read, replace atomically, check by a hash.
 
-Frozen into the firmware. A function that reads or writes never raises: a damaged storage must not
-end a start. A sealed file is a SHA-256 followed by its content.
+Frozen into the firmware. A function that reads or writes never raises: a damaged storage, or a file
+that is too large for the memory, must not end a start. A sealed file is a SHA-256 followed by its
+content.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import os
 
 _HASH = 32
 _NEW = ".new"
+_ERRORS = (OSError, MemoryError)
 
 
 def read(path: str) -> "bytes | None":
@@ -17,7 +19,7 @@ def read(path: str) -> "bytes | None":
     try:
         with open(path, "rb") as file:
             return file.read()
-    except OSError:
+    except _ERRORS:
         return None
 
 
@@ -27,7 +29,7 @@ def replace(path: str, data: bytes) -> bool:
         with open(path + _NEW, "wb") as file:
             file.write(data)
         os.rename(path + _NEW, path)
-    except OSError:
+    except _ERRORS:
         return False
     return True
 
@@ -36,7 +38,7 @@ def remove(path: str) -> None:
     """Remove a file if it exists."""
     try:
         os.remove(path)
-    except OSError:
+    except _ERRORS:
         pass
 
 
@@ -47,7 +49,7 @@ def erase(path: str) -> None:
         try:
             with open(path, "r+b") as file:
                 file.write(bytes(len(data)))
-        except OSError:
+        except _ERRORS:
             pass
         remove(path)
 

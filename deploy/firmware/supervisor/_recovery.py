@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class ServiceConsole(Protocol):
-        """The service UART. `read_line` services the watchdog; None: no line came in time."""
+        """The service UART. `read_line` services the watchdog. None: no line ended within the time
+        since `begin`.
+        """
 
+        def begin(self) -> None: ...
         def read_line(self, timeout_ms: int) -> "str | None": ...
         def write_line(self, text: str) -> None: ...
 
@@ -39,12 +42,14 @@ if TYPE_CHECKING:
 QUIET_MS = 60_000
 MAX_CONFIG = 65536  # bytes
 RESET, PROMPT = 0, 1
+_COMMANDS = ("help", "status", "key", "config", "format")
 _WORDS = "commands: help, status, key, config SHA256, format, reset, prompt"
 
 
 def recover(console: "ServiceConsole", cause: str, erase: "Callable[[], None]") -> int:
     """Execute commands until RESET or PROMPT."""
     console.write_line("recovery mode: %s" % _WORDS)
+    console.begin()
     while True:
         line = console.read_line(QUIET_MS)
         if line is None or line.strip() == "reset":
@@ -52,6 +57,8 @@ def recover(console: "ServiceConsole", cause: str, erase: "Callable[[], None]") 
         words = line.split()
         if words == ["prompt"]:
             return PROMPT
+        if words and words[0] in _COMMANDS:
+            console.begin()  # a device that sends other lines does not hold the board here
         if words == ["status"]:
             _show_status(console, cause)
         elif len(words) == 2 and words[0] == "config":
@@ -83,9 +90,12 @@ def _receive(console: "ServiceConsole", expected: str) -> str:
         if line.strip() == ".":
             break
         try:
-            text.extend(binascii.a2b_base64(line.strip().encode()))
+            part = binascii.a2b_base64(line.strip().encode())
         except ValueError:
             return "refused: not Base64"
+        text.extend(part)
+        if part:
+            console.begin()
     found = _hex(hashlib.sha256(text).digest())
     if found != expected:
         return "refused: the hash is " + found

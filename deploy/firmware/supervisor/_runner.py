@@ -58,6 +58,11 @@ class ServiceUart:
         self._set_led = getattr(board, "set_led", None)
         self._poll = select.poll()
         self._poll.register(sys.stdin, select.POLLIN)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin the time of `read_line`."""
+        self._began = time.ticks_ms()  # type: ignore[attr-defined]
 
     def write_line(self, text: str) -> None:
         """Print a line."""
@@ -65,7 +70,7 @@ class ServiceUart:
 
     def read_line(self, timeout_ms: int) -> "str | None":
         """Return a line; None: it did not end in time."""
-        line, start = "", time.ticks_ms()  # type: ignore[attr-defined]
+        line, start = "", self._began
         while time.ticks_diff(time.ticks_ms(), start) < timeout_ms:  # type: ignore[attr-defined]
             self._feed()
             if self._set_led is not None:

@@ -12,8 +12,10 @@ good check: the hash, bound to the release keys, and a short sum of the slot. A 
 compares only the sum, as long as no start has failed. The mark finds damage, not intent: a board
 with a secure boot checks each time.
 
-Rollback protection: `floor` is the oldest release that may run after this one is confirmed. The
-highest floor is stored twice; a slot with an older release is not started.
+Rollback protection: `floor` is the oldest release that may run after this one is confirmed, and
+never above its own release. The highest floor of confirmed slots is stored twice; a slot with an
+older release is not started. A slot that runs because others failed, or without a record, does not
+raise it: it could lock out the only release that works.
 
 The agent writes the record of updates and its copy (agent/remote/storage/software_slots.py). This
 module reads the hash and the first three bytes: the confirmed slot and the trial slot (1 a, 2 b),
@@ -76,7 +78,7 @@ def check_slot(
     """
     head = bytes(read(0, HEAD))
     magic, length, release, floor, digest, signature = struct.unpack(_HEAD_FORM, head[:120])
-    if magic != MAGIC or not 0 < length <= slot_bytes - HEAD:
+    if magic != MAGIC or not 0 < length <= slot_bytes - HEAD or floor > release:
         return None
     image = read(HEAD, length)
     if mark and checksum and mark == make_mark(head, image, keys, checksum):

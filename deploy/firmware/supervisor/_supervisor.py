@@ -89,15 +89,17 @@ def supervise(board: "Board") -> int:
     if count.level == _failures.RECOVERY:
         count.clear()
         return RECOVER
-    chosen = choose_slot(board, count.level, board.keeps_marks and not count.failures)
-    if chosen is None:
-        board.log("no application")
-        return RECOVER
-    number, slot, is_trial = chosen
-    count.begin(is_trial)
-    if not is_trial:
-        _slots.raise_floor(slot.floor)
+    is_trial = False
+    count.begin(is_trial)  # an error or a hang in the check of the slots counts too
     try:
+        chosen = choose_slot(board, count.level, board.keeps_marks and not count.failures)
+        if chosen is None:
+            board.log("no application")
+            count.end()
+            return RECOVER
+        number, slot, is_trial = chosen
+        if is_trial:
+            count.begin(is_trial)
         board.load(slot.image)
         return _run(board, count, number, slot.release, is_trial)
     except Exception as error:
@@ -132,6 +134,8 @@ def choose_slot(
             is_trial = changed is not None and place == 0
             text = "".join(["%02x" % byte for byte in slot.hash])
             text += ", on trial" if is_trial else ""
+            if not is_trial and body is not None and number == body[0] - 1:
+                _slots.raise_floor(slot.floor)
             board.log("slot %s, release %d, sha256 %s" % (name, slot.release, text))
             return number, slot, is_trial
     return None

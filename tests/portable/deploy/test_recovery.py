@@ -13,14 +13,21 @@ from tests.portable.support.power_cut.supervisor_rig import content, flip, seale
 CONFIG = b'{"unit": "new"}' * 20
 
 
+LINE_MS = 500
+
+
 class ScriptConsole:
-    """Gives the lines of a script, then none."""
+    """Gives the lines of a script, one each 0.5 s, then none."""
 
     def __init__(self, lines):
-        self.script, self.lines = list(lines), []
+        self.script, self.lines, self.elapsed_ms = list(lines), [], 0
 
-    def read_line(self, _timeout_ms):
-        return self.script.pop(0) if self.script else None
+    def begin(self):
+        self.elapsed_ms = 0
+
+    def read_line(self, timeout_ms):
+        self.elapsed_ms += LINE_MS
+        return self.script.pop(0) if self.script and self.elapsed_ms < timeout_ms else None
 
     def write_line(self, text):
         self.lines.append(text)
@@ -43,6 +50,16 @@ def send(config, expected=None):
 def test_without_input_the_board_starts_again():
     eq(recover([])[0], _recovery.RESET)
     eq(recover(["", "noise \x00", "reset"])[0], _recovery.RESET)
+
+
+def test_a_device_that_sends_lines_does_not_hold_the_board():
+    """Only a command is a sign of a person; a receiver at the service UART is none."""
+    some = send(CONFIG)[:2]
+    for lines in (["$GNRMC,,V*00"] * 200, [""] * 200, some + [" "] * 200):
+        eq(recover(lines + ["prompt"])[0], _recovery.RESET)
+    noise = ["x"] * 100
+    eq(recover(noise + ["help"] + noise + ["prompt"])[0], _recovery.PROMPT)
+    eq(recover(send(bytes(_recovery.MAX_CONFIG)) + ["prompt"])[0], _recovery.PROMPT)
 
 
 def test_prompt_is_only_for_the_whole_word():

@@ -305,6 +305,60 @@ def test_older_release_than_the_floor_is_not_started():
     eq(board.runs(), [(UNIT, 1)])
 
 
+def test_only_a_confirmed_release_raises_the_floor():
+    """Else a release that fails, started after failed starts, locks out the good one for ever."""
+    for has_record, failures in ((True, 6), (False, 3)):
+        disk, slots = sealed_disk(), [application(8), application(9, 9)]
+        if has_record:
+            write(disk, _slots.RECORDS[0], record(1))
+        for _ in range(failures):
+            start(SupervisedBoard(disk, slots, crash, power_on=False))
+        board = SupervisedBoard(disk, slots, power_on=False)
+        start(board)
+        eq((has_record, board.runs(), _slots.read_floor()), (has_record, [(UNIT, 0)], 0))
+
+
+def test_a_floor_above_its_own_release_is_no_application():
+    """It would start once and lock out itself and the other slot."""
+    board = SupervisedBoard(sealed_disk(), [application(2, 5), application(1)])
+    start(board)
+    eq((board.runs(), _slots.read_floor()), ([(UNIT, 1)], 0))
+
+
+def test_an_error_before_the_agent_is_a_failed_start():
+    """The board reads its slots before it runs: a reset alone would repeat the error for ever."""
+
+    for error in (OSError(5), MemoryError(), StoppedBoard()):
+
+        def fail(_number, _at, _size, error=error):
+            raise error
+
+        disk, outcomes = sealed_disk(), []
+        for _ in range(13):
+            board = SupervisedBoard(disk, power_on=False)
+            board.read_slot = fail
+            try:
+                outcomes.append(start(board))
+            except StoppedBoard:
+                outcomes.append(_supervisor.RESET)
+        eq(outcomes, [_supervisor.RESET] * 12 + [_supervisor.RECOVER])
+
+
+def test_a_file_without_memory_for_it_is_an_unreadable_file():
+    def refuse(_path, _mode):
+        raise MemoryError
+
+    disk = sealed_disk()
+    good = disk.open
+    for path in list(disk.names):
+        disk.open = lambda name, mode, path=path: (refuse if name == path else good)(name, mode)
+        board = SupervisedBoard(disk, power_on=False)
+        start(board)
+        eq((path, len(board.runs())), (path, 1))
+    _files.open = refuse
+    eq((_files.read("x"), _files.replace("x", b"y"), _files.erase("x")), (None, False, None))
+
+
 def test_release_keys_refuse_all_other_signatures():
     key, plain = b"k" * 32, application(2)
     digest = plain[24:56]
