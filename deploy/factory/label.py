@@ -11,6 +11,14 @@ from xml.sax.saxutils import escape
 import segno
 
 KEY_DIGITS = 16
+_TEXT_X, _TEXT_WIDTH = 22, 27
+"""Begin and width of the text, mm."""
+_CHARACTER_WIDTH, _MAX_FONT_SIZE = 0.62, 3
+"""Width of a character of a monospaced font in parts of its size; largest size, mm."""
+
+
+def _font_size(line: str) -> float:
+    return min(_MAX_FONT_SIZE, _TEXT_WIDTH / (_CHARACTER_WIDTH * len(line)))
 
 
 def label_text(serial: str, public: str) -> str:
@@ -25,9 +33,9 @@ def label_svg(serial: str, board: str, release: int, public: str) -> str:
     scale = 20 / code.symbol_size()[0]
     code.save(out, kind="svg", xmldecl=False, svgns=False, border=4, scale=scale)
     lines = (serial, f"{board}, release {release}", f"key {public[:KEY_DIGITS]}")
-    font = 'font-size="3" font-family="sans-serif"'
     texts = "".join(
-        f'<text x="22" y="{6 + 5 * at}" {font}>{escape(line)}</text>'
+        f'<text x="{_TEXT_X}" y="{6 + 5 * at}" font-size="{_font_size(line):.2f}" '
+        f'font-family="monospace">{escape(line)}</text>'
         for at, line in enumerate(lines)
     )
     return (

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -275,6 +276,14 @@ def test_label() -> None:
     assert "U&lt;1&gt;" in text
     assert text.count("<svg") == 2
     assert "key abababababababab" in text
+
+
+@pytest.mark.parametrize("serial", ["A", "W" * 32])
+def test_each_line_of_a_label_fits(serial: str) -> None:
+    text = label_svg(serial, "rp2040", 0xFFFFFFFF, "ab12" * 16)
+    lines = re.findall(r'<text x="(\d+)" y="\d+" font-size="([\d.]+)" .*?>(.*?)</text>', text)
+    assert len(lines) == 3
+    assert all(int(x) + 0.61 * float(size) * len(line) < 50 for x, size, line in lines)
 
 
 @pytest.mark.parametrize("dpi", [203, 300])
