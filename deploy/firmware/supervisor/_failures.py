@@ -11,9 +11,10 @@ Frozen into the firmware. Does not start anything; see _supervisor.py.
     12          RECOVERY   the recovery mode; then the count begins again
 
 A start has failed if the agent or the check of the slots ended with an exception, or if a reset
-without a power cut ended it before 10 calm minutes. A power cut is no failure: a site with bad power keeps its agent. Starts of
-an application on trial count in its own record (_slots.py). The agent has another count, which
-leaves only the protection after five starts (agent/runtime/boot_loop.py).
+without a power cut ended it before 10 calm minutes. A power cut is no failure: a site with bad
+power keeps its agent. Starts of an application on trial count in its own record (_slots.py). The
+agent has another count, which leaves only the protection after five starts
+(agent/runtime/boot_loop.py).
 
 The count is a file, and a register of the chip that stays over a reset without a power cut. The
 register counts if the storage is full or damaged. After a power cut the file counts.

@@ -148,4 +148,6 @@ def start(board: object) -> None:
                 return
         except KeyboardInterrupt:
             pass
+        except Exception as error:  # never the prompt: a line can hold any bytes
+            console.write_line("recovery mode: %r" % error)
     machine.reset()
