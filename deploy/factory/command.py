@@ -63,7 +63,7 @@ def run(argv: list[str]) -> int:
         action = {"make": _make, "list": _list, "verify": _verify}[arguments.action]
         with contextlib.closing(Database(arguments.database)) as database:
             return action(arguments, database)
-    except (DeployError, OSError) as error:
+    except (DeployError, OSError, UnicodeDecodeError) as error:
         print(f"coldloop factory: {error}", file=sys.stderr)
         return 2
 

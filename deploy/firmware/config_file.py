@@ -20,4 +20,6 @@ def read_config(path: Path) -> bytes:
         raise FirmwareError(f"{path}: {error.strerror}") from None
     except AgentError as error:
         raise FirmwareError(str(error)) from None
+    except UnicodeDecodeError as error:
+        raise FirmwareError(f"{path}: {error}") from None
     return json.dumps(json.loads(text), separators=(",", ":")).encode()

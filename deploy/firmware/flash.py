@@ -61,14 +61,23 @@ def mpremote(port: str, *arguments: str) -> str:
     return completed.stdout.strip()
 
 
+def find_port(port: str) -> str:
+    """Return the port; `auto` is the only USB serial port. FirmwareError: none, or several."""
+    if port != "auto":
+        return port
+    from serial.tools import list_ports  # noqa: PLC0415 - for a board only
+
+    found = sorted(entry.device for entry in list_ports.comports() if entry.vid)
+    if len(found) != 1:
+        raise FirmwareError(f"{', '.join(found) or 'no USB serial port'}: name the board: --port")
+    return str(found[0])
+
+
 def open_prompt(port: str) -> None:
     """Leave the agent, and open the prompt from the recovery mode. FirmwareError: no answer."""
     try:
         import serial  # noqa: PLC0415 - needs no extra, but a test replaces this function
-        from serial.tools import list_ports  # noqa: PLC0415
 
-        if port == "auto":
-            port = next((entry.device for entry in list_ports.comports() if entry.vid), "")
         with serial.Serial(port, 115200, timeout=1) as line:
             line.write(b"\x03\r")
             end = time.monotonic() + _RECOVERY_S
@@ -79,7 +88,7 @@ def open_prompt(port: str) -> None:
                 if b"recovery mode" in text or b"commands:" in text:
                     line.write(b"prompt\r")
     except (OSError, ValueError) as error:
-        raise FirmwareError(f"{port or 'no USB serial port'}: {error}") from None
+        raise FirmwareError(f"{port}: {error}") from None
     raise FirmwareError(f"{port}: no prompt; does the board run our firmware?")
 
 
@@ -88,6 +97,7 @@ def provision(port: str, config: bytes | None) -> list[str]:
 
     Returns the identity of the board and the hash as lines. The profiles are in the application.
     """
+    port = find_port(port)
     open_prompt(port)
     lines = [f"board       {mpremote(port, 'exec', _IDENTITY)}"]
     if config is None:

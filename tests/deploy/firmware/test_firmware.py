@@ -11,8 +11,10 @@ import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from serial.tools import list_ports
 
 from agent.remote.storage import software_slots
 from benchmarks.firmware.image import HEAP, capture_scenario, play_capture
@@ -25,6 +27,7 @@ from deploy.firmware.application.romfs import (
 from deploy.firmware.board_image import Image, build
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.build_tools import find_mpy_cross
+from deploy.firmware.config_file import read_config
 from deploy.firmware.qemu import Machine, run_image
 from deploy.firmware.rp2 import build as rp2
 from deploy.firmware.supervisor import _slots
@@ -320,6 +323,28 @@ def test_a_board_gets_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(flash, "mpremote", lambda _port, *_words: "something else")
     with pytest.raises(FirmwareError, match="reads back as something else"):
         flash.provision("port", config())
+
+
+def test_a_board_among_several_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver is a USB serial port too, and a unit must not get the file of another one."""
+    ports = [SimpleNamespace(device=f"/dev/ttyACM{number}", vid=1) for number in range(2)]
+    ports.append(SimpleNamespace(device="/dev/ttyS0", vid=None))
+    monkeypatch.setattr(list_ports, "comports", lambda: ports)
+    assert flash.find_port("/dev/ttyACM7") == "/dev/ttyACM7"
+    with pytest.raises(FirmwareError, match=r"ttyACM0, /dev/ttyACM1: .*--port"):
+        flash.find_port("auto")
+    del ports[0]
+    assert flash.find_port("auto") == "/dev/ttyACM1"
+    del ports[0]
+    with pytest.raises(FirmwareError, match="no USB serial port"):
+        flash.find_port("auto")
+
+
+def test_a_configuration_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "unit.json"
+    path.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(FirmwareError, match=r"unit\.json: .*decode"):
+        read_config(path)
 
 
 def test_an_image_that_overlaps_the_file_system_is_rejected() -> None:
