@@ -80,7 +80,8 @@ def _restore(last: bytes, change: bytes) -> bytes:
     """Return the row with the differences `change` from `last`."""
     if change[:1] == bytes((_FULL,)):
         return change[1:]
-    old, parts, at = last.split(b","), [], 0
+    old, at = last.split(b","), 0
+    parts: list[bytes] = []
     while at < len(change):
         count = change[at] - _FULL
         if count > 0:
