@@ -180,9 +180,12 @@ class IoLoop:
             self._poller.wait(min(limit, self._clock() + MAX_WAIT))
 
     def _is_flushed(self, slot: PortSlot) -> bool:
-        """Write. Return True if no data of this port waits or can be written any more."""
+        """Write. Return True if no data of this port waits or can be written any more.
+
+        A cut MQTT packet on a serial link makes its other end take the next CONNECT as its rest.
+        """
         try:
-            return not slot.is_open() or self._push(slot)
+            return not slot.is_open() or (self._push(slot) and slot.port.is_sent())
         except PortError as error:
             slot.log.report("failed: %s" % error, self._clock())
             self._close_port(slot)

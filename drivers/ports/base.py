@@ -19,12 +19,14 @@ interface:
                         port knows it; else 0
     is_drained() -> bool   True if no accepted data are pending. Always true for a line or a
                         connection; for a store after its records are durable
+    is_sent() -> bool   True if the line has sent all accepted data. A board that resets loses what
+                        still waits in the buffer of its UART
     request(op, data)   an operation of a store (see `drivers.ports.store_request`); its reply, if
                         any, is one `read` of any length
     set_options(text)   change options, as in an address: `baud=19200&parity=E`
     close()             never raises
 
-`continue_open`, `read`, `write`, `is_drained`, `request` and `set_options` raise PortError with one
+`continue_open`, `read`, `write`, `is_drained`, `is_sent`, `request` and `set_options` raise PortError with one
 line: what, where, what to do. Does not open ports: the modules of each platform have
 `open_port(address, wake)` for their kind.
 """
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
         def read(self) -> "bytes | None": ...  # noqa: D102
         def write(self, data: bytes) -> int: ...  # noqa: D102
         def is_drained(self) -> bool: ...  # noqa: D102
+        def is_sent(self) -> bool: ...  # noqa: D102
         def request(self, op: str, data: bytes) -> None: ...  # noqa: D102
         def set_options(self, text: str) -> None: ...  # noqa: D102
         def close(self) -> None: ...  # noqa: D102
@@ -146,6 +149,10 @@ class StreamPort:
 
     def is_drained(self) -> bool:
         """Return True: no data are pending."""
+        return True
+
+    def is_sent(self) -> bool:
+        """Return True: the system sends accepted data, also after the end of this program."""
         return True
 
     def set_options(self, text: str) -> None:

@@ -98,6 +98,10 @@ class UartPort(StreamPort):
         self._queued += taken
         return taken
 
+    def is_sent(self) -> bool:
+        """Return whether the line can have sent all accepted bytes."""
+        return not self._count_unsent()
+
     def _count_unsent(self) -> int:
         """Return the number of bytes that the line cannot have sent yet."""
         now: int = time.ticks_us()  # type: ignore[attr-defined]

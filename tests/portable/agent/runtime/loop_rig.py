@@ -107,6 +107,7 @@ class FakePort:
         self.room = 1 << 30
         self.ready = True
         self.durable = True
+        self.unsent = b""
         self.error = None
         self.closed = False
 
@@ -132,6 +133,9 @@ class FakePort:
     def is_drained(self):
         self._raise_error()
         return self.durable
+
+    def is_sent(self):
+        return not self.unsent
 
     def set_options(self, text):
         raise PortError("cannot set " + text)

@@ -119,6 +119,9 @@ class EndlessPort:
     def is_drained(self):
         return True
 
+    def is_sent(self):
+        return True
+
     def close(self):
         pass
 

@@ -392,6 +392,27 @@ def test_run_flushes_last_writes_and_closes():
     eq((w.ports[1].written, w.ports[1].closed), (b"bye", True))
 
 
+def test_run_ends_when_the_lines_have_sent():
+    """A board resets after it: the rest of a packet in the buffer of a UART would be lost."""
+    w = FakePlatform()
+    w.open_ports(1)
+    port, waits = w.ports[2], []
+
+    def wait(deadline):
+        assert not port.closed
+        waits.append(deadline)
+        if len(waits) == 3:
+            port.unsent = b""
+        return []
+
+    def until():
+        port.unsent = b"the rest"
+        w.io_loop._poller.wait = wait
+        return True
+
+    eq((w.io_loop.run(until), len(waits), port.closed), (False, 3, True))
+
+
 def test_run_stops_flushing_after_a_time():
     w = FakePlatform()
     w.requests = [(0, "open", b"tcp:h:1")]

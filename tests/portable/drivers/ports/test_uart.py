@@ -119,6 +119,18 @@ def test_write_never_exceeds_what_the_line_has_sent():
     with_fake_time(test)
 
 
+def test_accepted_bytes_are_sent_after_their_time_on_the_line():
+    def test(time):
+        port = micropython_uart.UartPort(parse_address("uart:1?baud=1000000"), MachineUart())
+        eq((port.is_sent(), port.write(b"12345678")), (True, 8))
+        time.now += 79
+        eq(port.is_sent(), False)
+        time.now += 1
+        eq(port.is_sent(), True)
+
+    with_fake_time(test)
+
+
 def test_write_after_a_long_rest():
     def test(time):
         uart = MachineUart()
