@@ -184,8 +184,9 @@ class IoLoop:
 
         A cut MQTT packet on a serial link makes its other end take the next CONNECT as its rest.
         """
+        port = slot.port
         try:
-            return not slot.is_open() or (self._push(slot) and slot.port.is_sent())
+            return port is None or not slot.is_open() or (self._push(slot) and port.is_sent())
         except PortError as error:
             slot.log.report("failed: %s" % error, self._clock())
             self._close_port(slot)
