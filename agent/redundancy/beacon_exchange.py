@@ -73,7 +73,7 @@ class BeaconExchange:
         """Return the PDU of a beacon if one is due, else nothing."""
         if now < self._due:
             return b""
-        # A second active controller hears of this one by its beacons: they stay frequent.
+        # A second active controller receives the beacons of this one: they stay frequent.
         is_absent = self.standby_lost(now) and self.peer_role != ACTIVE
         self._due = now + (ABSENT_BEACON_US if is_absent else BEACON_US)
         self._sequence += 1

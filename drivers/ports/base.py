@@ -26,9 +26,9 @@ interface:
     set_options(text)   change options, as in an address: `baud=19200&parity=E`
     close()             never raises
 
-`continue_open`, `read`, `write`, `is_drained`, `is_sent`, `request` and `set_options` raise PortError with one
-line: what, where, what to do. Does not open ports: the modules of each platform have
-`open_port(address, wake)` for their kind.
+`continue_open`, `read`, `write`, `is_drained`, `is_sent`, `request` and `set_options` raise
+PortError with one line: what, where, what to do. Does not open ports: the modules of each platform
+have `open_port(address, wake)` for their kind.
 """
 
 from drivers.errors import FullError, PortError

@@ -40,7 +40,7 @@ def test_without_a_standby_they_are_sent_each_two_seconds():
     eq((active.standby_lost(4 * SECOND), count_beacons(active, 20, 4)), (True, 10))
 
 
-def test_a_peer_that_is_active_too_hears_each_of_them():
+def test_a_peer_that_is_active_too_gets_as_many():
     """The wait of an active controller without a reply counts on two beacons in a second."""
     active = BeaconExchange("a", KEY)
     active.begin_active(0)
