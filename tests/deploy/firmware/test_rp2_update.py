@@ -82,7 +82,7 @@ class UpdateRun:
         count, sent, sent_at = -(-len(bundle) // chunk_bytes), -1, 0
         end = self.run.world.now + limit_s * SECOND
         while (received := self.report()[2]) < count:
-            assert self.run.world.now < end, (self.report(), self.run.console[-5:])
+            assert self.run.world.now < end, "\n".join(map(str, [self.report(), *self.run.console]))
             if received >= 0 and (received != sent or self.run.world.now - sent_at > RESEND_US):
                 data = bundle[received * chunk_bytes : (received + 1) * chunk_bytes]
                 head = (self.issued - EPOCH_S).to_bytes(4, "big") + received.to_bytes(2, "big")
