@@ -277,11 +277,11 @@ class PowerLimitComponent(Component):
             if device.is_warm or (device.is_compared and (supply_c is None or is_shut)):
                 load.watch(_WATCH_US, now)
         limits.report_warm(all_warm(self.devices), self._are_devices_cool())
-        was_starved, self._is_starved = self._is_starved, self._lacks_coolant()
+        was_starved, self._is_starved = self._is_starved, self._may_be_starved()
         return is_worse or self._is_starved > was_starved
 
-    def _lacks_coolant(self) -> bool:
-        """Return whether a load without a temperature can lack coolant.
+    def _may_be_starved(self) -> bool:
+        """Return whether a load without a temperature can have too little coolant.
 
         With little flow it can be on the branch that overheats. If all loads with a temperature
         are hot, and none cools down, it is hot too: all have the same coolant.

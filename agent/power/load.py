@@ -7,8 +7,12 @@ A Redfish target limits a load. The system of that target, or outlets of a power
 bus, switch it. A load without both only counts with its rated power.
 """
 
+from agent.core.alarm_record import alarm_text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.core.alarm_list import AlarmList
+    from agent.core.alarm_record import AlarmRecord
     from agent.core.context import SessionView
     from agent.power.load_class import LoadClass
     from drivers.redfish.client import RedfishClient
@@ -195,6 +199,13 @@ class Load:
     def is_heat_trip(self) -> bool:
         """True from its switch-off because of heat until it has run again without it."""
         return self.heat_trips > 0 and self.is_heat_shown
+
+    def update_alarm(
+        self, alarms: "AlarmList", record: "AlarmRecord", is_active: bool, now: int
+    ) -> None:
+        """Update an alarm of this load, with its name in the text."""
+        text = alarm_text(record, self.name) if is_active else ""
+        alarms.update(record, self.name, is_active, now, text)
 
     def set_cool(self, is_cool: bool) -> None:
         """Record whether its device temperature shows that it needs no limit."""

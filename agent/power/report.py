@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reports of the power limits: state, alarms, telemetry points and status."""
 
-from agent.core.alarm_record import NORMAL, AlarmRecord, alarm_text
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.json_writer import JsonObject
 from agent.power.detector.device_heat import DEVICE_HOT, DEVICE_SENSOR
 from agent.power.detector.inlet_trend import INLET_RISES
@@ -89,17 +89,15 @@ def update_state(component: "PowerState", now: int) -> int:
     is_limited = new_state != FREE or component.cap_w > 0 or component.cap_pct < 100
     alarms.update(CAPS_RESTORED, "", component.kept.update(is_limited), now)
     for load in component.loads:
-        text = alarm_text(DEVICE_HOT, load.name)
-        alarms.update(DEVICE_HOT, load.name, load.is_heat_shown, now, text)
-        text = alarm_text(DEVICE_SENSOR, load.name)
-        alarms.update(DEVICE_SENSOR, load.name, load.is_case_false, now, text)
+        load.update_alarm(alarms, DEVICE_HOT, load.is_heat_shown, now)
+        load.update_alarm(alarms, DEVICE_SENSOR, load.is_case_false, now)
         target = load.target
         if target is not None:
             rejected = target.write_unverified or target.rejected_status != 0
             alarms.update(LIMIT_REFUSED, load.name, rejected, now)
             is_silent = now - max(target.read_at, component.started_at) >= _SILENT_US
-            text = alarm_text(SERVICE_SILENT, load.name)
-            alarms.update(SERVICE_SILENT, load.name, is_silent and not load.outlets_off, now, text)
+            is_silent = is_silent and not load.outlets_off
+            load.update_alarm(alarms, SERVICE_SILENT, is_silent, now)
     return new_state
 
 

@@ -23,7 +23,7 @@ Does not trust a confirmation. Does not choose limits; see `agent.power.componen
             was switched off, is only shown: a person can have switched it off.
 """
 
-from agent.core.alarm_record import NORMAL, AlarmRecord, alarm_text
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.power.limit.load_shed import DARK_TEXT
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
@@ -69,7 +69,7 @@ class EffectProof:
 
     def step(self, now: int) -> bool:
         """Check all loads. Return whether a load became ineffective now."""
-        is_worse = False
+        is_worse, alarms = False, self._agent.alarms
         self._started = min(self._started, now)
         for load in self._loads:
             if load.is_on:
@@ -85,13 +85,9 @@ class EffectProof:
             else:
                 self._prove_off(load, now)
             self._judge_alarm(load, now)
-            self._show(LIMIT_INEFFECTIVE, load, load in self._ignoring, now)
-            self._show(SHED_FAILED, load, load in self._failed, now)
+            load.update_alarm(alarms, LIMIT_INEFFECTIVE, load in self._ignoring, now)
+            load.update_alarm(alarms, SHED_FAILED, load in self._failed, now)
         return is_worse
-
-    def _show(self, record: AlarmRecord, load: "Load", is_active: bool, now: int) -> None:
-        text = alarm_text(record, load.name) if is_active else ""
-        self._agent.alarms.update(record, load.name, is_active, now, text)
 
     def _judge_alarm(self, load: "Load", now: int) -> None:
         """Decide whether the load ignores its limit. A load that is off keeps its last result."""

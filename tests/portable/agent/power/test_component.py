@@ -395,10 +395,10 @@ def test_a_load_without_a_temperature_is_limited_if_all_measured_loads_are_hot()
         for device, hot in ((first, True), (second, is_hot)):
             device.is_compared, device.is_warm = True, is_warm
             device.load.is_hot = hot
-        found = rig.component._lacks_coolant()
+        found = rig.component._may_be_starved()
         eq((is_hot, is_warm, found), (is_hot, is_warm, expected))
     first.is_compared = second.is_compared = False
-    eq((third.is_case_known, rig.component._lacks_coolant()), (False, False))
+    eq((third.is_case_known, rig.component._may_be_starved()), (False, False))
 
 
 def test_optics_raise_a_warning_then_are_shed():
