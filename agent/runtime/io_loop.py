@@ -289,12 +289,12 @@ class IoLoop:
         port = slot.port
         while port is not None and slot.backlog:
             if slot.not_after != NEVER and self._clock() > slot.not_after:
-                slot.backlog = bytearray()
+                slot.backlog = []
                 break
-            count = port.write(bytes(memoryview(slot.backlog)[: port.max_write]))
+            count = port.write(slot.next_piece(port.max_write))
             if not count:
                 return False
-            slot.backlog[:count] = b""
+            slot.remove_written(count)
         return port is not None and port.is_drained()
 
     def _fail(self, slot: PortSlot, error: Exception) -> None:
@@ -319,7 +319,7 @@ class IoLoop:
         slot.requested = b""
         slot.opening = False
         slot.open_deadline = NEVER
-        slot.backlog = bytearray()
+        slot.backlog = []
         slot.drain_event_due = False
         slot.read_again = False
         slot.events = []
@@ -416,7 +416,7 @@ class IoLoop:
         if not port.is_drained():
             slot.drain_event_due = True
         if taken < len(data):
-            self._queue(slot, data[taken:])
+            self._queue(slot, data, taken)
 
     def _write_in_time(self, slot: PortSlot, data: bytes) -> None:
         """Write if it is not late."""
@@ -433,13 +433,12 @@ class IoLoop:
             port.request(op, data)
             slot.drain_event_due = True
 
-    def _queue(self, slot: PortSlot, rest: bytes) -> None:
+    def _queue(self, slot: PortSlot, data: bytes, written: int) -> None:
         """Queue data, up to MAX_BACKLOG bytes."""
-        if len(slot.backlog) + len(rest) > MAX_BACKLOG:
+        if not slot.queue(data, written, MAX_BACKLOG):
             raise PortError(
                 "%s: the peer accepts no data (%d bytes wait)" % (slot.address, MAX_BACKLOG)
             )
-        slot.backlog.extend(rest)
         slot.drain_event_due = True
 
     def _close(self, slot: PortSlot, data: bytes) -> None:

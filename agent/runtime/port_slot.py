@@ -75,7 +75,8 @@ class PortSlot:
     """A port number: its port, its waiting data, and events for the agent.
 
     `requested`: the address that the next free step opens. `not_after`: then the waiting data is
-    dropped.
+    dropped. `backlog`: the waiting data as the agent gave it, never joined: a board has little
+    memory in one piece.
     """
 
     def __init__(self, number: int, out: "Callable[[str], None]") -> None:
@@ -89,7 +90,8 @@ class PortSlot:
         self._text = b""
         self._parsed: Address | None = None
         self.open_deadline = NEVER
-        self.backlog = bytearray()
+        self.backlog: list[bytes] = []
+        self._written = 0  # bytes of the first one
         self.not_after = NEVER
         self.drain_event_due = False
         self.read_again = False
@@ -100,6 +102,24 @@ class PortSlot:
     def is_open(self) -> bool:
         """Return whether data can be sent and received."""
         return self.port is not None and not self.opening
+
+    def queue(self, data: bytes, written: int, limit: int) -> bool:
+        """Add data, of which `written` bytes have left. False: more than `limit` bytes wait."""
+        if not self.backlog:
+            self._written = written
+        self.backlog.append(data)
+        return sum([len(each) for each in self.backlog]) - self._written <= limit
+
+    def next_piece(self, size: int) -> bytes:
+        """Return the first waiting bytes, at most `size`."""
+        return self.backlog[0][self._written : self._written + size]
+
+    def remove_written(self, count: int) -> None:
+        """Remove bytes of the last piece."""
+        self._written += count
+        if self._written == len(self.backlog[0]):
+            self.backlog.pop(0)
+            self._written = 0
 
     def take_request(self) -> "Address":
         """Take the requested address. Raises AddressError.

@@ -8,6 +8,7 @@ The digest covers all inputs and outputs of the controller.
 
 import gc
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ START_UTC = 1_795_500_000_000_000
 _SECOND = 1_000_000
 _START_STEP_US, _START_TIMEOUT_US = 10_000, 10_000_000
 _BITS_8E1 = 11
+_CONTAINED = re.compile(r" fault |: starts again$|MemoryError")
+"""A line of a contained exception, or of a runtime that starts its agent again after one."""
 
 
 @dataclass(frozen=True)
@@ -287,11 +290,11 @@ class VirtualRun:
     def contained_faults(self) -> list[str]:
         """Give the exceptions that the controller has contained, unless the scenario injects any.
 
-        The guard of the controller must not hide an error of its code from the bench.
+        Neither its guard nor a new start of its runtime must hide an error from the bench.
         """
         if any(event.do == "raise_in" for event in self.scenario.events):
             return []
-        return [line for line in self.console if " fault " in line]
+        return list(filter(_CONTAINED.search, self.console))
 
     def make_result(self, dut: str, wall_s: float) -> RunResult:
         """Return the result of the run, or of its part until it was interrupted."""

@@ -64,8 +64,12 @@ _FIGURES, _RAM, _REACHED = b"s", b"m", b"t"
 _UARTS = {RECEIVER: 0, FIRST_BUS: 1, BROKER: 2}
 _PORTS = {number: port for port, number in _UARTS.items()}
 _STATUS_HEAD = STATUS_FILE.encode() + b"\0"
-_LINE = re.compile(rb"(?:coldloop: |port \d+: |alarm |unit |fault )[^\n]*\n")
-"""A line of the start-up or of the agent, beside the status."""
+_LINE = re.compile(
+    rb"(?:coldloop: |coldloop agent: |port \d+: |alarm |unit |fault |/flash/|/rom/)[^\n]*\n"
+    rb"|Traceback [^\n]*\n|^  File [^\n]*\n|^\w+(?:Error|Interrupt|Exit|Iteration)\b[^\n]*\n",
+    re.MULTILINE,
+)
+"""A line of the start-up or of the agent beside the status, or of the traceback of an exception."""
 _folders: dict[int, tuple[dict[str, Any], tempfile.TemporaryDirectory[str]]] = {}
 """The flash of each run, by the identity of its configuration: it stays over a power cut."""
 

@@ -35,7 +35,7 @@ _FIXED_FLAGS = {PacketType.SUBSCRIBE: 2, PacketType.UNSUBSCRIBE: 2, PacketType.P
 @dataclass(slots=True)
 class _Connection:
     number: int
-    last_received: int
+    last_received: int  # the last complete packet, as in MQTT 3.1.1, 3.1.2.10
     timeout_us: int = _CONNECT_TIMEOUT_US
     buffer: bytes = b""
     session: ClientSession | None = None
@@ -141,12 +141,12 @@ class Broker(FaultTarget):
             return [*self._take_output(), *([] if connection else [(conn, 0, None)])]
         if self.silent:
             return []
-        connection.last_received = now
         buffer = connection.buffer + data if connection.buffer else data
         end = 0
         try:
             for first, body, at in packets.split_packets(buffer, MAX_PACKET_BYTES):
                 end = at
+                connection.last_received = now
                 if not self._handle_packet(connection, first, body, now):
                     self._close_connection(connection, now)
                 if conn not in self._connections:
@@ -159,7 +159,7 @@ class Broker(FaultTarget):
         return self._take_output()
 
     def wake(self, now: int) -> TcpReplies:
-        """Close connections without data for 1.5 keepalive times, or all connections when down."""
+        """Close connections without a packet for 1.5 keepalive times, or all when down."""
         if self.down:
             self._go_down(now)
             return self._take_output()

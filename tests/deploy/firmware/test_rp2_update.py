@@ -169,6 +169,7 @@ def test_a_bad_release_is_sent_tried_and_rolled_back_with_cuts(tmp_path: Path) -
     assert len(in_slot) >= 4 + len(bundle) // 256
     assert len(steps) > len(in_slot)
     assert figures["alarms"] == 0
+    assert bench.run.contained_faults() == []
     results = start_after_cuts(tmp_path, list(range(0, len(steps), CUT_EVERY)))
     assert len(results) > len(steps) // CUT_EVERY
     assert [result for result in results if result[1:3] != ["a 1", True]] == []

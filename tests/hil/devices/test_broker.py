@@ -185,6 +185,16 @@ def test_keepalive_timeout_closes_connection() -> None:
     assert broker.deadline() == NEVER
 
 
+def test_bytes_without_a_packet_do_not_keep_a_connection() -> None:
+    """A client lost power in a packet on a serial line: its CONNECTs must not fill that packet."""
+    broker = Broker()
+    send_in_session(broker, 1, connect("k", keepalive_s=4), now=SECOND)
+    broker.receive(1, publish("a", bytes(5000))[:100], 2 * SECOND)
+    for second in range(3, 7):
+        broker.receive(1, connect("k", keepalive_s=4), second * SECOND)
+    assert broker.wake(7 * SECOND) == [(1, 0, None)]
+
+
 def test_will_is_published_unless_client_disconnects() -> None:
     will: dict[str, Any] = {
         "will_topic": "w",

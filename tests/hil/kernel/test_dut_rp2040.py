@@ -184,3 +184,27 @@ def test_a_status_has_the_time_of_the_bench_after_a_reset(
     shell.start()
     shell.run(35_000)
     assert statuses == [10_000, 30_000]
+
+
+def test_no_line_of_the_console_is_lost(bench: tuple[VirtualShell, FakeChip, Answer]) -> None:
+    """A crash of the agent cuts the record of its status; the lines of it reach the bench."""
+    dut = bench[0]._dut
+    assert isinstance(dut, Rp2040Dut)
+    crash = (
+        b"Traceback (most recent call last):\n",
+        b'  File "agent.runtime.io_loop", line 442, in _12\n',
+        b"MemoryError: memory allocation failed, allocating 3713 bytes\n",
+        b"coldloop agent: starts again\n",
+        b"/flash/unit.json: [Errno 2] ENOENT\n",
+        b"port 5: opened: store:/flash/store\n",
+    )
+    console = dut_rp2040._STATUS_HEAD + b'{"version":1,"mono_us":' + b"".join(crash)
+    console += dut_rp2040._STATUS_HEAD + b'{"version":1,"mono_us":port 1: opened: uart:2\n5}'
+    actions = [
+        action
+        for at in range(0, len(console), 64)
+        for action in dut._on_console(console[at : at + 64])
+    ]
+    lines = [line for port, _, line in actions if port == CONSOLE]
+    assert lines == [*(line.strip() for line in crash), b"port 1: opened: uart:2"]
+    assert [json.loads(data[12:])["version"] for port, _, data in actions if port == STATE] == [1]

@@ -216,6 +216,31 @@ def test_backlog_is_bounded():
     assert "accepts no data" in w.lines[-1]
 
 
+def test_waiting_data_is_kept_as_it_was_given():
+    """A board has memory, but not in one piece: waiting packets are not joined or copied."""
+    w = FakePlatform()
+    w.open_ports(0)
+    port = w.ports[1]
+    port.max_write, port.room = 4, 2
+    write, sizes = port.write, []
+
+    def note(data):
+        sizes.append(len(data))
+        return write(data)
+
+    packets = [b"abcdefghij", b"klm", b"nopq"]
+    w.requests = [(0, "write", packet) for packet in packets]
+    w.io_loop.start()
+    slot = w.io_loop._slots[0]
+    eq([slot.backlog[i] is packets[i] for i in range(3)], [True] * 3)
+    port.write = note
+    while slot.backlog:
+        port.room = 3
+        w.io_loop.step([0])
+    eq((port.written, max(sizes)), (b"abcdefghijklmnopq", 4))
+    eq(w.take_calls(), [(0, "drained")])
+
+
 def test_a_store_drains_when_it_is_durable():
     w = FakePlatform()
     w.open_ports(0)
