@@ -54,6 +54,18 @@ def parse_request(key: bytes, unit: int, frame: bytes) -> "Word | None":
     return Word(body[1], epoch, sequence)
 
 
+def other_version(key: bytes, unit: int, frame: bytes) -> int:
+    """Return the version of a beacon to `unit` that has the key, and another version; else 0.
+
+    Each version keeps the length, the place of the version and that of the code.
+    """
+    if len(frame) != _HEAD + 2 * _WRITTEN + 2 or frame[0] != unit or frame[1] != 23:
+        return 0
+    body = frame[_HEAD : _HEAD + 12]
+    is_valid = frame[_HEAD + 12 : _HEAD + 16] == _code(key, unit, body)
+    return body[0] if is_valid and body[0] != VERSION else 0
+
+
 def build_reply(key: bytes, unit: int, word: Word) -> bytes:
     """Return the PDU of the reply of the controller with address `unit`."""
     body = struct.pack(">HIH", word.role, word.epoch % _EPOCHS, word.sequence & 0xFFFF)

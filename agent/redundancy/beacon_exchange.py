@@ -10,9 +10,11 @@ after a restart of both it begins again.
 from agent.redundancy.beacon import (
     PEER,
     UNITS,
+    VERSION,
     Word,
     build_reply,
     build_request,
+    other_version,
     parse_reply,
     parse_request,
 )
@@ -84,7 +86,11 @@ class BeaconExchange:
         word = parse_request(self._key, self.unit, frame)
         if word is None:
             self.rejected += 1
-            return NO_BEACON, b""
+            version = other_version(self._key, self.unit, frame)
+            if not version or role != ACTIVE:
+                return NO_BEACON, b""
+            # Two versions cannot compare their epochs: the older software gives up the role.
+            return NEWER_BEACON if version > VERSION else OLDER_BEACON, b""
         beacon = NEWER_BEACON if word.epoch >= self.epoch else OLDER_BEACON
         self.peer_role = word.role
         if role not in _REPLIES_IN:

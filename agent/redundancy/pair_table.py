@@ -17,7 +17,7 @@ controllers carries their states. It makes takeovers faster or stops them; it ne
     ACTIVE    polls and writes
     OFFER     was active, and offers the role to a peer that is ready (planned swap)
     QUIET     gave up the role, or its probe failed: sends nothing for a time
-    OUT       taken out of the pair by a command or by another protocol version
+    OUT       taken out of the pair by a command, or because its port sent without end
 """
 
 from collections import namedtuple

@@ -14,6 +14,7 @@ from protocols.signing.link_message import (
     FIT,
     MAX_LINE,
     MAX_PART,
+    RECEIVES,
     LinkMessage,
     build_line,
     parse_line,
@@ -35,8 +36,8 @@ class PeerLink:
     """The link of controller `node` to `peer`, each one character; both have the `key`.
 
     Times are monotonic µs, also `period_us` and `lost_us`; see `PERIOD_US`.
-    `peer_epoch`, `peer_fit`: last report of the peer. `rejected` counts lines that were not taken.
-    `max_state`: longest replicated state in bytes. `other`: a second channel on the same link.
+    `peer_epoch`, `peer_fit`, `peer_receives`: last report of the peer. `rejected` counts lines that
+    were not taken. `max_state`: longest replicated state in bytes. `other`: a second channel on the same link.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class PeerLink:
         self._input = b""
         self._word = NO_WORD
         self._received_at = -NEVER
-        self.peer_fit = False
+        self.peer_fit = self.peer_receives = False
         self.peer_epoch = 0
         self.rejected = 0
         self._state = b""
@@ -123,7 +124,8 @@ class PeerLink:
             part = self._part % parts
             self._part = part + 1
             data = self._state[part * MAX_PART : (part + 1) * MAX_PART]
-        fields = (self._node, word, FIT if is_fit else 0, self._session, self._nonce)
+        flags = (FIT if is_fit else 0) | (RECEIVES if self.is_up(now) else 0)
+        fields = (self._node, word, flags, self._session, self._nonce)
         numbers = (self._sequence, epoch, self._state_number, self._replica_number, part, parts)
         echo = self._echoes[self._sequence & 1]
         return build_line(self._key, LinkMessage(*fields, echo, *numbers, data))
@@ -179,6 +181,7 @@ class PeerLink:
         self._received_at = now
         self._word = message.word
         self.peer_fit = bool(message.flags & FIT)
+        self.peer_receives = bool(message.flags & RECEIVES)
         self.peer_epoch = message.epoch
         self._peer_received = message.received
         if message.parts:
@@ -207,6 +210,10 @@ class PeerLink:
     def is_up(self, now: int) -> bool:
         """Return whether messages of the peer come."""
         return now - self._received_at <= self._lost_us
+
+    def is_up_both_ways(self, now: int) -> bool:
+        """Return whether messages of the peer come, and the own ones reach it."""
+        return self.peer_receives and self.is_up(now)
 
     def replica(self, now: int) -> bytes:
         """Return the state of the peer; empty without a fresh one."""

@@ -80,6 +80,23 @@ def test_words_and_state_arrive() -> None:
     assert b.replica(now + 70_000 * MS) == b""
 
 
+def test_each_side_knows_that_one_direction_is_cut() -> None:
+    a, b = make_pair()
+    now = exchange(a, b, 5, 0)
+    assert a.is_up_both_ways(now)
+    assert b.is_up_both_ways(now)
+    for _ in range(6):
+        now += 100 * MS
+        a.next_line(WORD_ACTIVE, 3, True, now)
+        a.receive(b.next_line(WORD_READY, 3, True, now), now)
+    assert (a.is_up(now), b.is_up(now)) == (True, False)
+    assert not a.is_up_both_ways(now)
+    assert not b.is_up_both_ways(now)
+    now = exchange(a, b, 3, now)
+    assert a.is_up_both_ways(now)
+    assert b.is_up_both_ways(now)
+
+
 def test_lost_messages_only_delay_the_state() -> None:
     a, b = make_pair()
     source = random.Random(2)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The period of beacons: with a standby, without one, and with a peer that is active too."""
 
-from agent.redundancy.beacon import Word, build_request
+from agent.redundancy import beacon
+from agent.redundancy.beacon import VERSION, Word, build_request
 from agent.redundancy.beacon_exchange import BeaconExchange
-from agent.redundancy.pair_table import ACTIVE, OLDER_BEACON, STANDBY
+from agent.redundancy.pair_table import ACTIVE, NEWER_BEACON, NO_BEACON, OLDER_BEACON, STANDBY
 from protocols.modbus.rtu import build_frame
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
@@ -48,3 +49,21 @@ def test_a_peer_that_is_active_too_gets_as_many():
     eq(active.take_request(frame, ACTIVE), (OLDER_BEACON, b""))
     eq(active.standby_lost(SECOND), True)
     eq(count_beacons(active, 10, 1), 20)
+
+
+def test_of_two_active_controllers_the_one_with_the_older_version_gives_up():
+    active = BeaconExchange("a", KEY)
+    active.begin_active(0)
+    results = []
+    for version in (VERSION + 1, 0):
+        beacon.VERSION = version
+        try:
+            frame = build_frame(active.unit, build_request(KEY, active.unit, Word(ACTIVE, 9, 1)))
+        finally:
+            beacon.VERSION = VERSION
+        results.append([active.take_request(frame, role) for role in (ACTIVE, STANDBY)])
+        results.append(active.take_request(frame[:-4] + b"\0" + frame[-3:], ACTIVE))
+    nothing = (NO_BEACON, b"")
+    eq(results[:2], [[(NEWER_BEACON, b""), nothing], nothing])
+    eq(results[3], nothing)
+    eq(active.epoch, 1)
