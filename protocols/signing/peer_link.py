@@ -37,7 +37,8 @@ class PeerLink:
 
     Times are monotonic µs, also `period_us` and `lost_us`; see `PERIOD_US`.
     `peer_epoch`, `peer_fit`, `peer_receives`: last report of the peer. `rejected` counts lines that
-    were not taken. `max_state`: longest replicated state in bytes. `other`: a second channel on the same link.
+    were not taken. `max_state`: longest replicated state in bytes. `other`: a second channel on the
+    same link.
     """
 
     def __init__(
