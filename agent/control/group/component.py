@@ -376,7 +376,7 @@ class GroupComponent(Component):
         if self._has_header and self._header.differs:
             found.append((GROUP_PRESSURE, "", GROUP_PRESSURE.text))
         for member in self.members:
-            if not member.is_received(now):
+            if not (member.is_received(now) and member.link.is_up_both_ways(now)):
                 found.append((GROUP_LINK, member.name, GROUP_LINK.text))
             elif member.apart_s >= _APART_S:
                 found.append((GROUP_RULES, member.name, GROUP_RULES.text))

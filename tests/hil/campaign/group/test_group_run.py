@@ -243,6 +243,22 @@ def test_a_report_that_cannot_be_read_does_not_keep_the_last_one(
     assert any("alarm raised group_link:cdu02" in line for line in run.console)
 
 
+def test_a_unit_that_receives_nothing_is_an_alarm_at_all_units() -> None:
+    run = GroupRun(3, 60.0)
+    run.start()
+    run.run(20)
+    run.begin_fault("deaf", 1)
+    run.run(30)
+    raised = [
+        line.split(" alarm raised ")[1] for line in run.console if "raised group_link" in line
+    ]
+    names = sorted(line.split()[0].rstrip(":") for line in raised)
+    assert names == ["group_link:cdu01"] * 2 + ["group_link:cdu02", "group_link:cdu03"]
+    run.end_fault("deaf", 1)
+    run.run(40)
+    assert len([line for line in run.console if "cleared group_link" in line]) == 4
+
+
 def test_a_speed_that_is_not_known_does_not_move_the_set_point(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
