@@ -52,7 +52,9 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration of a unit")
     parser.add_argument("--key", type=Path, metavar="FILE", help="key of the factory")
     parser.add_argument("--public", type=Path, metavar="FILE", help="its public file, for verify")
-    parser.add_argument("--count", type=int, default=1, metavar="N", help="number of units (1)")
+    parser.add_argument(
+        "--count", type=int, default=1, metavar="N", help="number of units (1); skips good ones"
+    )
     parser.add_argument("--release", type=int, default=1, metavar="N", help="release (1)")
     parser.add_argument(
         "--test", default="smoke", metavar="NAME", help="scenario of the end-of-line test (smoke)"
@@ -72,7 +74,7 @@ def _make(arguments: argparse.Namespace, database: Database) -> int:
     if not arguments.serials or arguments.config is None or arguments.key is None:
         raise FactoryError("make needs SERIAL, --config and --key")
     serials = next_serials(arguments.serials, arguments.count)
-    check_new(database, serials)
+    serials = select_new(database, serials, skips_good=arguments.count > 1)
     arguments.out.mkdir(parents=True, exist_ok=True)
     key = keys.load(arguments.key, os.environ.get(PASSPHRASE, ""))
     failed_count = 0
@@ -96,12 +98,18 @@ def _make(arguments: argparse.Namespace, database: Database) -> int:
     return 1 if failed_count else 0
 
 
-def check_new(database: Database, serials: list[str]) -> None:
-    """Check that no unit is good already. Raises FactoryError: a stopped run goes on behind it."""
+def select_new(database: Database, serials: list[str], skips_good: bool) -> list[str]:
+    """Return the units that are not good yet: so a run of many that was stopped goes on.
+
+    Raises FactoryError for a good unit that was named alone or in a list, without `skips_good`.
+    """
     found = {serial: database.find(serial) for serial in serials}
     good = [serial for serial, row in found.items() if row is not None and row.state == "good"]
-    if good:
+    if good and not skips_good:
         raise FactoryError(f"{', '.join(good)}: good already; no unit was made")
+    if good:
+        print(f"{len(good)} of {len(serials)} units are good already", file=sys.stderr)
+    return [serial for serial in serials if serial not in good]
 
 
 def _write_papers(arguments: argparse.Namespace, serial: str, public: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.errors import FactoryError
-from deploy.factory.command import check_new, is_signed, next_serials, write_enrolment
+from deploy.factory.command import is_signed, next_serials, select_new, write_enrolment
 from deploy.factory.database import Database, UnitRow
 from deploy.factory.label import label_svg
 from deploy.factory.line import ProductionLine, produce
@@ -203,12 +203,16 @@ def test_the_papers_of_a_unit_come_before_its_row(tmp_path: Path, database: Data
     assert written == [("U1", "ab" * 32)]
 
 
-def test_a_run_with_good_units_makes_none(tmp_path: Path, database: Database) -> None:
+def test_named_units_that_are_good_are_an_error_and_a_run_of_many_goes_on(
+    tmp_path: Path, database: Database
+) -> None:
     make(tmp_path, database, "U1")
     make(tmp_path, database, "U3", answers=answers("cd" * 32))
-    check_new(database, ["U2"])
+    units = ["U1", "U2", "u3"]
+    assert select_new(database, ["U2"], skips_good=False) == ["U2"]
     with pytest.raises(FactoryError, match="U1, u3: good already"):
-        check_new(database, ["U1", "U2", "u3"])
+        select_new(database, units, skips_good=False)
+    assert select_new(database, units, skips_good=True) == ["U2"]
 
 
 @pytest.mark.parametrize("fault", ["locked", "read-only", "full", "no table"])
