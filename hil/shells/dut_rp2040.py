@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller under test as the RP2040 image in an emulator, in virtual time.
 
-    UART 0  GNSS receiver    UART 1  field bus    UART 2  broker, through a transparent gateway
+    UART 0  GNSS receiver    UART 1  field bus    UART 2  broker, through `serial_gateway`
     USB console  status once a second, console lines
 
 Does not emulate the chip: `coldloop firmware emulate` runs it (rp2040js). The emulator runs ahead
 to the next event of the bench (`look_ahead`), and ends WINDOW_US after the first output of the
 image. So its bytes reach the bench up to one window late. The bench models the time of the lines 0
 and 1; the UARTs of the chip model their FIFOs. The emulator models line 2, which is made of PIO
-state machines, bit by bit. The gateway between line 2 and the broker connects again RECONNECT_US
-after its connection has ended, and says nothing about it to the board.
+state machines, bit by bit.
 
 The unit comes from a factory: a first start has formatted its storage before the run. A power cut
 within a call of the flash leaves a part of it.
@@ -39,13 +38,13 @@ from drivers.ports.cpython.emulator_pipe import (
 from hil.errors import BenchError
 from hil.kernel.dut import Actions, StepResult
 from hil.kernel.world import World
+from hil.shells.serial_gateway import SerialGateway
 
 WINDOW_US = 500
 AHEAD_US = 10_000
 """Longest run of the emulator ahead of the bench."""
 CHUNK = 8
 """Bytes that arrive immediately: a quarter of the FIFO of the chip."""
-RECONNECT_US = 1_000_000
 _STEP_NS, _SETTLE_NS, _ANSWER_NS = 10_000_000, 300_000_000, 6_000_000_000
 _BROKER_PINS, BROKER_BAUD = bytes((8, 9)), 115_200
 """Output and input of UART 2 (deploy/firmware/board_files/rp2040.toml)."""
@@ -119,13 +118,13 @@ class Rp2040Dut:
         """Time of the bench at which the timer of the chip began: power on, or the last reset."""
         self._reached_us = 0
         self._pending: Actions = []
-        self._gateway_due: int | None = None
+        self._gateway: SerialGateway | None = None
         self._addresses = {
             RECEIVER: board_config["receiver"]["port"],
             FIRST_BUS: next(iter(board_config["buses"].values())),
         }
         if "broker" in board_config:
-            self._addresses[BROKER] = board_config["broker"]["address"]
+            self._gateway = SerialGateway(str(board_config["broker"]["address"]))
         self.figures: dict[str, Any] = {}
         self.first_output_us: int | None = None
         """Time from power on to the first byte on the field bus."""
@@ -198,19 +197,17 @@ class Rp2040Dut:
 
     def event(self, port: int, kind: str, now: int) -> StepResult:
         """Deliver an event of a port: only a pulse reaches the chip."""
-        if port == BROKER and kind in ("closed", "failed"):
-            self._gateway_due = now + RECONNECT_US
+        actions: Actions = []
+        if port == BROKER and self._gateway is not None:
+            actions = self._gateway.event(kind)
         if kind == "pulse":
             self._post(_SET_PIN, _PULSE_PIN, 1)
             self._post(_SET_PIN, _PULSE_PIN, 0)
-        return max(now, self._reached_us), []
+        return max(now, self._reached_us), actions
 
     def wake(self, now: int) -> StepResult:
         """Hand over what the chip has put out until now; without any, run the chip ahead."""
         actions, self._pending = self._pending, []
-        if self._gateway_due is not None and now >= self._gateway_due:
-            self._gateway_due = None
-            actions.append((BROKER, "open", str(self._addresses[BROKER]).encode()))
         if actions:  # the bench can answer now, before the chip runs on
             return now, actions
         self._run(self._horizon(now))
@@ -223,8 +220,6 @@ class Rp2040Dut:
         times = [now + AHEAD_US]
         if self._world.heap:
             times.append(self._world.heap[0][0])
-        if self._gateway_due is not None:
-            times.append(self._gateway_due)
         return min(times)
 
     def inject(self, piece: str, call: int) -> None:
@@ -270,8 +265,13 @@ class Rp2040Dut:
                 port = _PORTS[number]
                 if port == FIRST_BUS and self.first_output_us is None:
                     self.first_output_us = at_us
-                before = actions.pop()[2] if actions and actions[-1][0] == port else b""
-                actions.append((port, "write", before + data))
+                made: Actions = [(port, "write", data)]
+                if port == BROKER:
+                    made = [] if self._gateway is None else self._gateway.take(data, at_us)
+                for action in made:
+                    is_next = actions and actions[-1][:2] == action[:2] == (port, "write")
+                    before = actions.pop()[2] if is_next else b""
+                    actions.append((*action[:2], before + action[2]))
             elif kind == _CONSOLE_OUTPUT:
                 actions += self._on_console(data)
             elif kind == _PIN_OUTPUT and number == LED_PIN and data[0] < 2:
