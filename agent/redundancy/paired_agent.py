@@ -115,6 +115,7 @@ class PairedAgent:
         self._closed_ports = settings.link_ports
         self._swaps = SwapRule(settings.rotate_us)
         self._state_at = self._swap_until = 0
+        self._has_alarm_change = False
         self._active_at: int | None = None
         self._swap_reason = self._read_reason = ""
         self._watch = LineWatch(settings.char_us, self.beacons.unit, self.beacons.peer_unit)
@@ -372,8 +373,10 @@ class PairedAgent:
                 self._swap_reason = reason
             self._swap_until = now + _SWAP_WAIT_US
         is_asked = now < self._swap_until
-        if now >= self._state_at or is_asked:
-            self._state_at = now + SECOND
+        is_due = now >= self._state_at or is_asked
+        if is_due or self._has_alarm_change:
+            self._state_at = now + SECOND if is_due else self._state_at
+            self._has_alarm_change = False
             ports.peer.set_state(read_state(agent, self._swap_reason if is_asked else "", now))
         if command == TAKE_OUT or not is_asked:
             return command
@@ -459,6 +462,7 @@ class PairedAgent:
         sender = agent.service("sender")
         if sender is not None:
             sender.record_store.set_node(int(self.node == "b"))
+        agent.alarms.add_listener(self._on_alarm)
         agent.start(now)
         self._taken_state = self.ports.peer.replica(now)
         if self._taken_state:
@@ -470,6 +474,10 @@ class PairedAgent:
         bus.limit_timeout(self.beacons.peer_unit, TIMEOUT_US)
         bus.set_timeout_listener(self._ask_another)
         agent.event(FIRST_BUS, "opened", now)
+
+    def _on_alarm(self, now: int, change: str, code: str, text: str) -> None:
+        """Replicate the state at once: a cause that latches must not wait for the next second."""
+        self._has_alarm_change = True
 
     def _drop_agent(self) -> None:
         self.agent = None
