@@ -44,7 +44,7 @@ _REPLIES_IN = (LISTEN, STANDBY, QUIET)
 class BeaconExchange:
     """Beacons of the controller `node` with the `key` of the pair. Times are monotonic µs.
 
-    `is_heard`: an active peer has sent one; the owner resets it.
+    `has_received`: a beacon of an active peer has come; the owner resets it.
     """
 
     def __init__(self, node: str, key: bytes) -> None:
@@ -52,7 +52,7 @@ class BeaconExchange:
         self.peer_unit = UNITS[PEER[node]]
         self.epoch = 0
         self.peer_role = -1
-        self.is_heard = False
+        self.has_received = False
         self.rejected = 0
         self._key = key
         self._sequence = 0
@@ -97,7 +97,7 @@ class BeaconExchange:
             return NEWER_BEACON if version > VERSION else OLDER_BEACON, b""
         beacon = NEWER_BEACON if word.epoch >= self.epoch else OLDER_BEACON
         self.peer_role = word.role
-        self.is_heard = self.is_heard or word.role == ACTIVE
+        self.has_received = self.has_received or word.role == ACTIVE
         if role not in _REPLIES_IN:
             return beacon if word.role == ACTIVE else NO_BEACON, b""
         self.epoch = max(self.epoch, word.epoch)

@@ -336,8 +336,10 @@ class PairedAgent:
         mirror, role = self.ports.mirror, self.state.role
         has_role = role in (READ, ACTIVE, OFFER)
         request = self._restart.due(has_role, now)
-        is_used = role in (ACTIVE, OUT) or self.state.word == WORD_ACTIVE or self.beacons.is_heard
-        self.beacons.is_heard = False
+        is_used = (
+            role in (ACTIVE, OUT) or self.state.word == WORD_ACTIVE or self.beacons.has_received
+        )
+        self.beacons.has_received = False
         if mirror is not None:
             mirror.step(role in (STANDBY, OUT) or not self._link.is_open, is_used, now)
             if mirror.needs_start() and not has_role and role != OUT:
@@ -476,7 +478,7 @@ class PairedAgent:
         agent.event(FIRST_BUS, "opened", now)
 
     def _on_alarm(self, now: int, change: str, code: str, text: str) -> None:
-        """Replicate the state at once: a cause that latches must not wait for the next second."""
+        """Replicate the state immediately: a cause that latches must not wait for a second."""
         self._has_alarm_change = True
 
     def _drop_agent(self) -> None:
