@@ -42,13 +42,17 @@ _REPLIES_IN = (LISTEN, STANDBY, QUIET)
 
 
 class BeaconExchange:
-    """Beacons of the controller `node` with the `key` of the pair. Times are monotonic µs."""
+    """Beacons of the controller `node` with the `key` of the pair. Times are monotonic µs.
+
+    `has_received`: a beacon of an active peer has come; the owner resets it.
+    """
 
     def __init__(self, node: str, key: bytes) -> None:
         self.unit = UNITS[node]
         self.peer_unit = UNITS[PEER[node]]
         self.epoch = 0
         self.peer_role = -1
+        self.has_received = False
         self.rejected = 0
         self._key = key
         self._sequence = 0
@@ -93,6 +97,7 @@ class BeaconExchange:
             return NEWER_BEACON if version > VERSION else OLDER_BEACON, b""
         beacon = NEWER_BEACON if word.epoch >= self.epoch else OLDER_BEACON
         self.peer_role = word.role
+        self.has_received = self.has_received or word.role == ACTIVE
         if role not in _REPLIES_IN:
             return beacon if word.role == ACTIVE else NO_BEACON, b""
         self.epoch = max(self.epoch, word.epoch)

@@ -10,6 +10,9 @@ The active controller acts on a message and reports it only when the standby has
 messages of the standby for `_ALONE_US`, or `_LIMIT_US` after the record, it goes on alone and says
 so. A standby with something newer makes the active controller unfit: it gives up the role.
 
+A trial is checked by the agent that runs it. With a configuration that reaches no device, no
+controller becomes active, so no agent runs. Then both end the trial after `_UNUSED_US`.
+
 A controller whose software cannot run the confirmed configuration runs its file. It keeps the
 records, and is not fit. One that takes over without having had all records for `_ALONE_US` cannot
 know which commands were done meanwhile. It refuses all that are older than its takeover.
@@ -26,6 +29,7 @@ from agent.remote.storage.config_slots import RECORD, copy_key, decode_hashed, l
 from agent.remote.storage.day_values import DayValues
 from agent.remote.storage.suspended_keys import SuspendedKeys
 from agent.remote.storage.write_queue import WriteQueue
+from agent.remote.update.trial import PLANT_DEGRADED
 from protocols.signed_message import COMMAND, PATCH
 from protocols.signing.peer_link import NO_WORD, PeerLink
 from protocols.time_units import MILLISECOND, NEVER, SECOND
@@ -34,6 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.component.base import Actions
     from agent.remote.storage.boot_state import BootState
+    from agent.remote.storage.config_slots import Write
 
 _PERIOD_US = 250 * MILLISECOND
 _LOST_US = 3 * SECOND
@@ -42,6 +47,9 @@ _ALONE_US = 10 * SECOND
 _LIMIT_US = 30 * SECOND
 """Longest time that a message of operators waits for the standby."""
 _STALE_US = 60 * SECOND
+_UNUSED_US = 60 * SECOND
+"""Time without an active controller that ends a trial: more than a takeover after several faults.
+"""
 _MAX_STATE = 24 * 1024
 _COPY = copy_key(RECORD)
 _CHANNEL = {"a": "A", "b": "B"}
@@ -76,6 +84,7 @@ class ConfigMirror:
         self._waiting: Actions = []
         self._changed_at = self._up_at = -NEVER
         self._synced_at = self._equal_at = -NEVER
+        self._used_at = 0
         self.is_alone = False
         self._uncertain_since: int | None = None
 
@@ -84,7 +93,7 @@ class ConfigMirror:
     def start(self, now: int) -> None:
         """Open the store, write what the start has left, and read the records."""
         self.link.connect(now)
-        self._synced_at = now
+        self._synced_at = self._used_at = now
         writes, self._boot.writes = self._boot.writes, []
         self._queue.write_records(writes, now)
         for key in self._unread:
@@ -144,8 +153,15 @@ class ConfigMirror:
 
     # Both controllers.
 
-    def step(self, follows: bool, now: int) -> None:
-        """Take the report of the peer; follow it if it is newer and `follows`: no agent runs."""
+    def step(self, follows: bool, is_used: bool, now: int) -> None:
+        """Take the report of the peer; follow it if it is newer and `follows`: no agent runs.
+
+        `is_used`: this controller is active, or knows that the other one is.
+        """
+        if is_used:
+            self._used_at = now
+        elif now - self._used_at > _UNUSED_US:
+            self._end_trial(now)
         channel = self.channel
         if channel.is_up(now):
             self._up_at = now
@@ -169,7 +185,18 @@ class ConfigMirror:
             self._follow(peer, now)
 
     def _follow(self, peer: "config_replica.Head", now: int) -> None:
-        writes = config_replica.writes_to_follow(self._own, peer)
+        self._store(config_replica.writes_to_follow(self._own, peer), now)
+
+    def _end_trial(self, now: int) -> None:
+        """End a trial that no controller can run; the next start is without it."""
+        trial = self._own.slots.trial
+        if trial is None or self._unread or self._queue.is_busy() or not self.link.is_open:
+            return
+        slots = load_slots(self.file_hash, self._records.get)
+        self._store([slots.roll_back(PLANT_DEGRADED)], now)
+
+    def _store(self, writes: "list[Write]", now: int) -> None:
+        """Write records of this controller while no agent runs."""
         if not writes:
             return
 

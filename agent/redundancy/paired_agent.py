@@ -34,10 +34,13 @@ from agent.redundancy.pair_table import (
     OUT,
     PROBE_REQUEST,
     READ,
+    SILENCE,
     STANDBY,
     SWAP,
     TAKE_OUT,
+    WORD_ACTIVE,
     WORD_READY,
+    LineEvents,
     may_write,
     request_of,
     start,
@@ -112,6 +115,7 @@ class PairedAgent:
         self._closed_ports = settings.link_ports
         self._swaps = SwapRule(settings.rotate_us)
         self._state_at = self._swap_until = 0
+        self._has_alarm_change = False
         self._active_at: int | None = None
         self._swap_reason = self._read_reason = ""
         self._watch = LineWatch(settings.char_us, self.beacons.unit, self.beacons.peer_unit)
@@ -259,15 +263,21 @@ class PairedAgent:
     # Roles.
 
     def _restart_roles(self, now: int) -> None:
-        """Begin in LISTEN: without the port nothing was received, so nothing was silent."""
-        before, self.state = self.state.role, start()
-        self._stepped_at = now
+        """Begin in LISTEN: without the port nothing was received, so nothing was silent.
+
+        A controller that was taken out stays out: a person works at its port.
+        """
+        before, self._stepped_at = self.state.role, now
+        self.state = start()
+        if before == OUT:
+            self._step_command(TAKE_OUT)
         if before != self.state.role:
             self._enter(before, now)
 
     def _step(self, now: int) -> None:
         if not self._link.is_open:
             self._stepped_at = now
+            self._step_without_line(now)
             return
         elapsed_ms = (now - self._stepped_at) // MILLISECOND
         self._stepped_at += elapsed_ms * MILLISECOND
@@ -303,13 +313,35 @@ class PairedAgent:
                 else:
                     bus.submit(*self._replying(), None, retries=0)
 
+    def _step_without_line(self, now: int) -> None:
+        """Take commands, records of the peer and restarts; tell it that this controller is there.
+
+        Its words must not count later, and the table must not count a silence.
+        """
+        ports, before = self.ports, self.state.role
+        ports.take_word()
+        self._step_command(ports.take_command())
+        if self.state.role != before:
+            self._enter(before, now)
+        word = word_of(self.state, self._timers)
+        ports.send(word, self.beacons.epoch, ports.is_fit(), now)
+        self._restart_if_due(now)
+
+    def _step_command(self, command: int) -> None:
+        events = LineEvents(*SILENCE[:5], command, SILENCE.ready)
+        self.state = step(self.state, events, 0, self._timers)
+
     def _restart_if_due(self, now: int) -> None:
         """Follow the records of the peer; start again for another configuration, or as asked."""
         mirror, role = self.ports.mirror, self.state.role
         has_role = role in (READ, ACTIVE, OFFER)
         request = self._restart.due(has_role, now)
+        is_used = (
+            role in (ACTIVE, OUT) or self.state.word == WORD_ACTIVE or self.beacons.has_received
+        )
+        self.beacons.has_received = False
         if mirror is not None:
-            mirror.step(role in (STANDBY, OUT), now)
+            mirror.step(role in (STANDBY, OUT) or not self._link.is_open, is_used, now)
             if mirror.needs_start() and not has_role and role != OUT:
                 request = b"restart"
         if request:
@@ -343,8 +375,10 @@ class PairedAgent:
                 self._swap_reason = reason
             self._swap_until = now + _SWAP_WAIT_US
         is_asked = now < self._swap_until
-        if now >= self._state_at or is_asked:
-            self._state_at = now + SECOND
+        is_due = now >= self._state_at or is_asked
+        if is_due or self._has_alarm_change:
+            self._state_at = now + SECOND if is_due else self._state_at
+            self._has_alarm_change = False
             ports.peer.set_state(read_state(agent, self._swap_reason if is_asked else "", now))
         if command == TAKE_OUT or not is_asked:
             return command
@@ -430,6 +464,7 @@ class PairedAgent:
         sender = agent.service("sender")
         if sender is not None:
             sender.record_store.set_node(int(self.node == "b"))
+        agent.alarms.add_listener(self._on_alarm)
         agent.start(now)
         self._taken_state = self.ports.peer.replica(now)
         if self._taken_state:
@@ -441,6 +476,10 @@ class PairedAgent:
         bus.limit_timeout(self.beacons.peer_unit, TIMEOUT_US)
         bus.set_timeout_listener(self._ask_another)
         agent.event(FIRST_BUS, "opened", now)
+
+    def _on_alarm(self, now: int, change: str, code: str, text: str) -> None:
+        """Replicate the state immediately: a cause that latches must not wait for a second."""
+        self._has_alarm_change = True
 
     def _drop_agent(self) -> None:
         self.agent = None

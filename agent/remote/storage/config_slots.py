@@ -228,6 +228,8 @@ def _is_valid(parts: "Any") -> bool:
     """Return whether a record with a valid hash also has a valid form."""
     if type(parts) is not list or len(parts) != 7 or parts[0] != _FORMAT:
         return False
+    if type(parts[3]) is not int:
+        return False
     if type(parts[4]) is not list or len(parts[4]) != len(KINDS):
         return False
     if type(parts[6]) is not list or len(parts[6]) != 3:

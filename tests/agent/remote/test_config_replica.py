@@ -230,7 +230,8 @@ def test_no_report_of_other_software_raises(is_on_trial: bool) -> None:
         if source.random() < 0.5:
             changed = _altered(parts, source)
         else:
-            body = cbor.encode(_altered(record, source))
+            altered = _altered(record, source)  # two values: the record of another file, too
+            body = cbor.encode(_altered(altered, source) if source.random() < 0.5 else altered)
             changed = [*parts[:2], with_hash(body), *parts[3:]]
         head = decode_head(cbor.encode(changed))
         if head is None:

@@ -124,3 +124,40 @@ def test_a_closed_port_is_no_failed_probe() -> None:
     run.run(95)
     assert run.agents[1].role == "standby"
     assert run.agents[1].state.failed_probes == 0
+
+
+def test_a_controller_that_is_out_stays_out_when_its_port_is_closed_and_opened() -> None:
+    run = PairRun(TestbedSettings(), is_linked=True)
+    run.at(20, run.command, 1, "out")
+    run.start()
+    run.run(22)
+    bus: Any = run.shells[1].endpoints[FIRST_BUS]
+    bus.unplug()
+    run.run(26)
+    bus.plug()
+    run.run(60)
+    assert [agent.role for agent in run.agents] == ["active", "out"]
+    run.command(1, "in")
+    run.run(63)
+    assert run.agents[1].role == "standby"
+
+
+def test_a_controller_without_its_line_still_takes_commands_and_uses_the_link() -> None:
+    run = PairRun(TestbedSettings(), is_linked=True)
+    run.start()
+    run.run(20)
+    bus: Any = run.shells[1].endpoints[FIRST_BUS]
+    bus.unplug()
+    run.run(30)
+    assert not any("alarm raised pair_link_lost" in line for line in run.console)
+    assert any("alarm raised standby_lost" in line for line in run.console)
+    run.command(1, "out")
+    run.run(33)
+    assert run.agents[1].role == "out"
+    bus.plug()
+    run.run(75)
+    assert run.agents[1].role == "out"
+    run.command(1, "in")
+    run.run(80)
+    assert [agent.role for agent in run.agents] == ["active", "standby"]
+    assert not any("alarm raised pair_link_lost" in line for line in run.console)

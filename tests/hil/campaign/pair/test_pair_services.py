@@ -222,6 +222,21 @@ def test_a_latched_cause_survives_a_takeover(kind: str) -> None:
     assert [pump.target_pct for pump in run.testbed.plant.pumps] == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("phase_s", [0.0, 0.35, 0.7])
+def test_a_cause_that_has_just_latched_survives_the_loss_of_power(phase_s: float) -> None:
+    run = make_run("retain, safety")
+    run.start()
+    run.run(20 + phase_s)
+    run.testbed.rpu.set_estop(True)
+    while not latched(run, 0):
+        run.run(run.world.now / 1e6 + 0.02)
+    run.run(run.world.now / 1e6 + 0.3)
+    run.begin_fault("power", 0)
+    run.testbed.rpu.set_estop(False)
+    run.run(40)
+    assert latched(run, 1) == ["emergency_stop:button"]
+
+
 def test_a_lost_latch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.redundancy.paired_agent.restore_state", lambda *_: None)
     run = make_run("retain, safety")
