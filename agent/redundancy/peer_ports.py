@@ -10,7 +10,7 @@ from agent.core.port_link import PortLink
 from agent.redundancy.beacon import PEER
 from agent.redundancy.pair_table import NO_COMMAND, NO_WORD
 from agent.redundancy.stored_epoch import StoredEpoch
-from protocols.signing.peer_link import PeerLink
+from protocols.signing.peer_link import LOST_US, MAX_AGE_US, PERIOD_US, PeerLink
 from protocols.time_units import NEVER
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ class PeerPorts:
         link: "tuple[int, str] | None",
     ) -> None:
         self.epoch = StoredEpoch(-1 if store is None else store[0], key)
-        self.peer = PeerLink(node, PEER[node], key)
+        self.peer = PeerLink(node, PEER[node], key, PERIOD_US, LOST_US, MAX_AGE_US)
         self.mirror: ConfigMirror | None = None
         self._links: list[PortLink] = []
         self._store_port = self._link_port = -1

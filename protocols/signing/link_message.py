@@ -6,11 +6,12 @@ datagram. It begins with a line feed: bytes without an end, which noise or a for
 before it, do not destroy it.
 
     magic and version (4)  node (1)  word (1)  flags (1)  session (8)  nonce (8)  echo (8)
-    sequence (4)  epoch (4)  state (4)  received (4)  part (2)  parts (2)  bytes of the part
-    code (8)
+    sequence (4)  seen (4)  epoch (4)  state (4)  received (4)  part (2)  parts (2)
+    bytes of the part  code (8)
 
 `session` rises at each start of the sender, and with each new `nonce`. `echo` is the nonce of
-the other controller. So a recorded message is never valid again. `state` is the number of the
+the other controller. So a recorded message is never valid again. `seen` is the last sequence that
+came from the other controller: it tells how old a message can be. `state` is the number of the
 sender's replicated state, `received` that of the last whole state that it has got. The code is
 HMAC-SHA256 of all before it with the key of the pair, cut to 64 bits.
 """
@@ -22,7 +23,7 @@ from collections import namedtuple
 from protocols.signing.hmac_sha256 import hmac
 
 _MAGIC = b"CPL\x01"
-_FORMAT = ">4sBBBQ8s8sIIIIHH"
+_FORMAT = ">4sBBBQ8s8sIIIIIHH"
 _HEAD = struct.calcsize(_FORMAT)
 _CODE = 8
 MAX_PART = 240
@@ -41,6 +42,7 @@ LinkMessage = namedtuple(
         "nonce",
         "echo",
         "sequence",
+        "seen",
         "epoch",
         "state",
         "received",
@@ -54,7 +56,7 @@ LinkMessage = namedtuple(
 
 def build_line(key: bytes, message: LinkMessage) -> bytes:
     """Return the line of a message, with the line feeds before it and at its end."""
-    head = struct.pack(_FORMAT, _MAGIC, ord(message.node), *message[1:12])
+    head = struct.pack(_FORMAT, _MAGIC, ord(message.node), *message[1:-1])
     body = head + message.data
     return b"\n" + binascii.b2a_base64(body + hmac(key, body)[:_CODE])
 

@@ -7,6 +7,10 @@ each start, and when nothing came for `_RENEW_US`. So no recorded message is tak
 is down, any other message can be the first one of the peer, or a recorded one. So the messages echo
 in turn its nonce and that of the highest session. A state is sent in parts, one in each message,
 until the other side has all.
+
+Each message names the last message that its sender has received. So the receiver knows how old it
+can be. A word that can be older than `max_age_us` is not taken, and the link is down: a delay in
+one direction is seen at both sides.
 """
 
 from protocols.signing.hmac_sha256 import hmac
@@ -25,11 +29,14 @@ NO_WORD = 0
 PERIOD_US = 100 * MILLISECOND
 LOST_US = 400 * MILLISECOND
 """Period of the messages, and time without one after which the link is down, by default."""
+MAX_AGE_US = LOST_US + PERIOD_US
 _RENEW_US = 10 * SECOND
 _REPLICA_US = 60 * SECOND
 """A state that was not confirmed for longer is not used at a takeover."""
 _MAX_STATE = 4096
 _NONE = bytes(8)
+_SENT = 8
+"""Own messages whose times are known. Older ones are too old in any case."""
 
 
 class PeerLink:
@@ -48,10 +55,12 @@ class PeerLink:
         key: bytes,
         period_us: int = PERIOD_US,
         lost_us: int = LOST_US,
+        max_age_us: int = NEVER,
     ) -> None:
         self._node = node
         self._peer = peer
         self._period_us, self._lost_us = period_us, lost_us
+        self._max_age_us = max_age_us
         self._key = key
         self.max_state = _MAX_STATE
         self.other: PeerLink | None = None
@@ -65,7 +74,8 @@ class PeerLink:
         self._due = 0
         self._input = b""
         self._word = NO_WORD
-        self._received_at = -NEVER
+        self._received_at = self._fresh_at = -NEVER
+        self._sent_at: list[int] = []
         self.peer_fit = self.peer_receives = False
         self.peer_epoch = 0
         self.rejected = 0
@@ -118,6 +128,7 @@ class PeerLink:
         if now - max(self._received_at, self._renewed_at) > _RENEW_US:
             self._renew(now)
         self._sequence += 1
+        self._sent_at = self._sent_at[-_SENT + 1 :] + [now]
         part = parts = 0
         data = b""
         if self._state and not self.is_in_sync():
@@ -127,7 +138,8 @@ class PeerLink:
             data = self._state[part * MAX_PART : (part + 1) * MAX_PART]
         flags = (FIT if is_fit else 0) | (RECEIVES if self.is_up(now) else 0)
         fields = (self._node, word, flags, self._session, self._nonce)
-        numbers = (self._sequence, epoch, self._state_number, self._replica_number, part, parts)
+        counts = (self._sequence, max(0, self._peer_sequence))
+        numbers = counts + (epoch, self._state_number, self._replica_number, part, parts)
         echo = self._echoes[self._sequence & 1]
         return build_line(self._key, LinkMessage(*fields, echo, *numbers, data))
 
@@ -180,7 +192,9 @@ class PeerLink:
             self._parts_number = self._replica_number = 0
         self._peer_session, self._peer_sequence = message.session, message.sequence
         self._received_at = now
-        self._word = message.word
+        if self._is_fresh(message.seen, now):
+            self._fresh_at = now
+            self._word = message.word
         self.peer_fit = bool(message.flags & FIT)
         self.peer_receives = bool(message.flags & RECEIVES)
         self.peer_epoch = message.epoch
@@ -189,6 +203,14 @@ class PeerLink:
             self._take_part(message)
         if message.state and message.state == self._replica_number:
             self._replica_at = now
+
+    def _is_fresh(self, seen: int, now: int) -> bool:
+        """Return whether a message is not too old; `seen`: the last own one before it."""
+        before = self._sequence - seen
+        if self._max_age_us == NEVER:
+            return True
+        is_known = 0 <= before < len(self._sent_at)
+        return is_known and now - self._sent_at[-1 - before] <= self._max_age_us
 
     def _take_part(self, message: LinkMessage) -> None:
         if message.state != self._parts_number or message.parts != len(self._parts):
@@ -210,7 +232,7 @@ class PeerLink:
 
     def is_up(self, now: int) -> bool:
         """Return whether messages of the peer come."""
-        return now - self._received_at <= self._lost_us
+        return now - self._fresh_at <= self._lost_us
 
     def is_up_both_ways(self, now: int) -> bool:
         """Return whether messages of the peer come, and the own ones reach it."""

@@ -7,7 +7,8 @@ is 100 ms. In each step each controller can send one frame. An active controller
 collision one of them can reach a device, whose reply is garbage for the other controller; or none
 does, and each side receives garbage or nothing.
 
-Faults at any step: power off, pause, receiver dead, driver dead, link dead in one direction.
+Faults at any step: power off, pause, receiver dead, driver dead, link dead in one direction. Then
+no word passes in either: a word is taken only if the own messages reach its sender.
 Repairs at any later step are free. A planned swap counts as a fault.
 
 Not in the model: late frames, dead devices, times finer than a step, replicated data.
@@ -328,7 +329,7 @@ class PairModel:
     def _events_of(self, world: ModelState, node: int, sound: str) -> Any:
         table, peer = self.table, 1 - node
         word = table.NO_WORD
-        if world.health[peer].power == ON and world.health[peer].link:
+        if world.health[peer].power == ON and all(health.link for health in world.health):
             word = table.word_of(world.nodes[peer], self.timers[peer])
         beacon = table.NO_BEACON
         if sound in ("q", "b") and world.nodes[peer].role == table.ACTIVE:

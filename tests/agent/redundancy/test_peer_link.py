@@ -18,7 +18,7 @@ from agent.redundancy.pair_table import (
 from protocols.modbus.pdu import read_holding
 from protocols.modbus.rtu import build_frame
 from protocols.signing.link_message import LinkMessage, build_line, parse_line
-from protocols.signing.peer_link import PeerLink
+from protocols.signing.peer_link import MAX_AGE_US, PeerLink
 
 KEY = bytes(range(32))
 MS = 1000
@@ -95,6 +95,36 @@ def test_each_side_knows_that_one_direction_is_cut() -> None:
     now = exchange(a, b, 3, now)
     assert a.is_up_both_ways(now)
     assert b.is_up_both_ways(now)
+
+
+def exchange_late(a: PeerLink, b: PeerLink, delay_ms: int, count: int, now: int) -> int:
+    """Exchange messages; those of `a` come `delay_ms` late. Return the time after them."""
+    waiting: list[tuple[int, bytes]] = []
+    for _ in range(count):
+        now += 100 * MS
+        waiting.append((now + delay_ms * MS, a.next_line(WORD_ACTIVE, 3, True, now)))
+        while waiting and waiting[0][0] <= now:
+            b.receive(waiting.pop(0)[1], now)
+        a.receive(b.next_line(WORD_READY, 3, True, now), now)
+    return now
+
+
+@pytest.mark.parametrize(("delay_ms", "is_up"), [(200, True), (800, False), (30_000, False)])
+def test_a_delay_in_one_direction_is_seen_at_both_sides(delay_ms: int, is_up: bool) -> None:
+    links = [PeerLink(*names, KEY, max_age_us=MAX_AGE_US) for names in ("ab", "ba")]
+    a, b = links
+    for link in links:
+        link.start(1, 0)
+    now = exchange(a, b, 20, 0)
+    assert all(link.is_up_both_ways(now) for link in links)
+    now = exchange_late(a, b, delay_ms, 20, now)
+    a.take_word()
+    b.take_word()
+    now = exchange_late(a, b, delay_ms, 400, now)
+    assert [link.is_up(now) for link in links] == [is_up, is_up]
+    assert [link.take_word() != NO_WORD for link in links] == [is_up, is_up]
+    now = exchange(a, b, 150, now)
+    assert all(link.is_up_both_ways(now) for link in links)
 
 
 def test_lost_messages_only_delay_the_state() -> None:
