@@ -114,6 +114,7 @@ def test_a_trial_ends_by_the_alarms_that_a_changed_configuration_can_cause() -> 
         "group_link",
         "group_rules",
         "group_pressure",
+        "group_lead",
         "port",
         "time_store",
         "time_server",

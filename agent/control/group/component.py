@@ -15,12 +15,14 @@ take its speed. A new lead first takes the speed of the fastest one, so that the
 fall with its start. Until then, and without a value of the pressure, it reports no speed, and the
 next unit of the ring integrates. Units that start, stop or get another lead change their speed
 slowly (`approach`). If not all units report to each other, each unit lowers its own set-point with
-its speed (droop), because several integrators on one pressure drift apart.
+its speed (droop), because several integrators on one pressure drift apart. So does a unit that
+refuses the lead (`lead_watch`).
 """
 
 from agent.control.group import rules
 from agent.control.group.approach import HeaderApproach, HeaderLeave, HeaderView, LeadFollower
 from agent.control.group.header_pressure import HeaderPressure
+from agent.control.group.lead_watch import LeadWatch
 from agent.control.group.report import (
     HEALTHY,
     LOAD_KNOWN,
@@ -60,6 +62,9 @@ if TYPE_CHECKING:
 
 GROUP_LINK = AlarmRecord("group_link", NORMAL, "unit of the group not received:", "port", False)
 GROUP_RULES = AlarmRecord("group_rules", NORMAL, "other rules or time:", "port", False)
+GROUP_LEAD = AlarmRecord(
+    "group_lead", NORMAL, "its speed does not hold the pressure of the header:", "port", False
+)
 GROUP_PRESSURE = AlarmRecord(
     "group_pressure", NORMAL, "the pressure of the header differs from the other units", "", False
 )
@@ -138,6 +143,8 @@ class GroupComponent(Component):
         self._started = self._due = 0
         self._base_kpa = agent.config.pressure.setpoint
         self._header = HeaderPressure(self.own, int(self._base_kpa * 1000))
+        self._lead_watch = LeadWatch(self._base_kpa)
+        self._is_starting = False
         self._out: Actions = []
 
     def start(self, now: int) -> None:
@@ -236,6 +243,7 @@ class GroupComponent(Component):
             self._header.step(self._reports)
             self._join()
         self._is_whole = rules.is_whole(self._reports, len(self._names))
+        self._watch_lead(now)
         report = build_report(own)
         slot = rules.slot_of(self._reports)
         for member in self.members:
@@ -245,6 +253,18 @@ class GroupComponent(Component):
             self._out.append((member.port, "write", line))
         if self._has_header:
             self._droop()
+
+    def _watch_lead(self, now: int) -> None:
+        """Refuse a lead whose speed does not hold the pressure."""
+        unit = self._controller() if self._has_header and self.runs else 0
+        follows = unit not in (0, self.own) and not self._is_starting
+        pressure_kpa = self._pressure_kpa(now) if follows else None
+        lead_pct = self._reports[unit].pump_milli / 1000 if unit else 0.0
+        self._lead_watch.step(
+            unit if unit != self.own else 0, pressure_kpa, lead_pct, self._speed_pct()
+        )
+        if self._lead_watch.refused:
+            self._is_whole = False
 
     def _others_pct(self) -> "list[float]":
         """Return the speed of each other running unit, percent; 0: it reports none."""
@@ -311,8 +331,8 @@ class GroupComponent(Component):
             return
         if self._has_header:
             self._leave.restart()
-            is_starting = self._limit(self._approach, "start", now, dt)
-            self._follow(is_starting, dt)
+            self._is_starting = self._limit(self._approach, "start", now, dt)
+            self._follow(self._is_starting, dt)
 
     def _pressure_kpa(self, now: int) -> "float | None":
         """Return the pressure of the header, kPa: by the other units if the own sensor is suspect;
@@ -376,6 +396,8 @@ class GroupComponent(Component):
         if self._has_header and self._header.differs:
             found.append((GROUP_PRESSURE, "", GROUP_PRESSURE.text))
         for member in self.members:
+            if member.number == self._lead_watch.refused:
+                found.append((GROUP_LEAD, member.name, GROUP_LEAD.text))
             if not (member.is_received(now) and member.link.is_up_both_ways(now)):
                 found.append((GROUP_LINK, member.name, GROUP_LINK.text))
             elif member.apart_s >= _APART_S:
