@@ -115,7 +115,7 @@ class PortSlot:
         return self.backlog[0][self._written : self._written + size]
 
     def remove_written(self, count: int) -> None:
-        """Remove bytes of the last piece."""
+        """Remove the bytes of `next_piece` that the port has taken."""
         self._written += count
         if self._written == len(self.backlog[0]):
             self.backlog.pop(0)
