@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,11 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON record a line")
     arguments = parser.parse_args(argv)
     try:
-        action = {"make": _make, "list": _list, "verify": _verify}[arguments.action]
+        if arguments.action == "make":
+            return _make(arguments)
+        if not arguments.database.is_file():
+            raise FactoryError(f"{arguments.database}: no database of units; name it by --database")
+        action = {"list": _list, "verify": _verify}[arguments.action]
         with contextlib.closing(Database(arguments.database)) as database:
             return action(arguments, database)
     except (DeployError, OSError, UnicodeDecodeError) as error:
@@ -70,24 +75,36 @@ def run(argv: list[str]) -> int:
         return 2
 
 
-def _make(arguments: argparse.Namespace, database: Database) -> int:
+def _make(arguments: argparse.Namespace) -> int:
+    """Check all arguments before anything is written, then make the units."""
     if not arguments.serials or arguments.config is None or arguments.key is None:
         raise FactoryError("make needs SERIAL, --config and --key")
     serials = next_serials(arguments.serials, arguments.count)
-    serials = select_new(database, serials, skips_good=arguments.count > 1)
-    arguments.out.mkdir(parents=True, exist_ok=True)
     key = keys.load(arguments.key, os.environ.get(PASSPHRASE, ""))
+    template = arguments.config.read_text(encoding="utf-8")
+    with contextlib.closing(Database(arguments.database)) as database:
+        serials = select_new(database, serials, skips_good=arguments.count > 1)
+        return _make_all(arguments, database, serials, key.sign, template)
+
+
+def _make_all(
+    arguments: argparse.Namespace,
+    database: Database,
+    serials: list[str],
+    sign: Callable[[bytes], bytes],
+    template: str,
+) -> int:
+    arguments.out.mkdir(parents=True, exist_ok=True)
     failed_count = 0
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(Fixture()) as fixture:
         image, build_record = _build_image(Path(folder), arguments.release)
-        template = arguments.config.read_text(encoding="utf-8")
         production = ProductionLine(
             arguments.out,
             image,
             build_record,
             lambda serial: _make_config(template, serial, arguments.out),
             lambda flash: _run_test(flash, arguments.test),
-            key.sign,
+            sign,
             fixture.insert,
             lambda serial, public: _write_papers(arguments, serial, public),
         )

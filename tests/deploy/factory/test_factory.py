@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.errors import FactoryError
+from deploy.factory import command
 from deploy.factory.command import is_signed, next_serials, select_new, write_enrolment
 from deploy.factory.database import Database, UnitRow
 from deploy.factory.label import label_svg
@@ -213,6 +214,16 @@ def test_named_units_that_are_good_are_an_error_and_a_run_of_many_goes_on(
     with pytest.raises(FactoryError, match="U1, u3: good already"):
         select_new(database, units, skips_good=False)
     assert select_new(database, units, skips_good=True) == ["U2"]
+
+
+@pytest.mark.parametrize("action", ["make U1 --config c.json --key k.key", "list", "verify"])
+def test_a_wrong_argument_leaves_no_database(
+    action: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command.run(action.split()) == 2
+    assert re.search("k.key: |no database", capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("fault", ["locked", "read-only", "full", "no table"])
