@@ -505,5 +505,5 @@ def test_the_package_of_another_architecture_runs_under_qemu(
     assert "configuration" in start
     sample = str(tree.FILES / "unit.json")
     assert run("agent", "--config", sample, "--check") == f"{sample}: good\n"
-    run("config", "keygen", "--number", "1", str(tmp_path / "alice"))
+    run("config", "keygen", "--no-passphrase", "--number", "1", str(tmp_path / "alice"))
     assert (tmp_path / "alice.json").is_file()
