@@ -37,7 +37,7 @@ format: dev ## formats the code and fixes lint errors that ruff can fix
 
 soak: dev ## the long tests: campaigns, fuzzing, installations
 	@sh deploy/test-programs.sh
-	@sh deploy/test-programs.sh debootstrap qemu-user qemu-system-x86 squashfs-tools cmake npm
+	@sh deploy/test-programs.sh debootstrap qemu-user qemu-system-x86 squashfs-tools cmake
 	-@$(MAKE) --no-print-directory pypy
 	@$(PY) -m pytest -m soak $(ARGS)
 

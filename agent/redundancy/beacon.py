@@ -45,10 +45,8 @@ def build_request(key: bytes, unit: int, word: Word) -> bytes:
 
 def parse_request(key: bytes, unit: int, frame: bytes) -> "Word | None":
     """Return the content of a beacon to `unit`; None for any other or an altered frame."""
-    if len(frame) != _HEAD + 2 * _WRITTEN + 2 or frame[0] != unit or frame[1] != 23:
-        return None
-    body = frame[_HEAD : _HEAD + 12]
-    if frame[_HEAD + 12 : _HEAD + 16] != _code(key, unit, body) or body[0] != VERSION:
+    body = _valid_body(key, unit, frame)
+    if not body or body[0] != VERSION:
         return None
     _, _, epoch, sequence, _ = struct.unpack(">HHIHH", body)
     return Word(body[1], epoch, sequence)
@@ -59,11 +57,16 @@ def other_version(key: bytes, unit: int, frame: bytes) -> int:
 
     Each version keeps the length, the place of the version and that of the code.
     """
+    body = _valid_body(key, unit, frame)
+    return body[0] if body and body[0] != VERSION else 0
+
+
+def _valid_body(key: bytes, unit: int, frame: bytes) -> bytes:
+    """Return the registers of a beacon to `unit` before the code; nothing if the code is wrong."""
     if len(frame) != _HEAD + 2 * _WRITTEN + 2 or frame[0] != unit or frame[1] != 23:
-        return 0
+        return b""
     body = frame[_HEAD : _HEAD + 12]
-    is_valid = frame[_HEAD + 12 : _HEAD + 16] == _code(key, unit, body)
-    return body[0] if is_valid and body[0] != VERSION else 0
+    return body if frame[_HEAD + 12 : _HEAD + 16] == _code(key, unit, body) else b""
 
 
 def build_reply(key: bytes, unit: int, word: Word) -> bytes:

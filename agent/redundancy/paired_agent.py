@@ -166,7 +166,7 @@ class PairedAgent:
         ports, now, since = self.ports, self._now, self._active_at
         if since is None or now - since <= _LINK_GRACE_US:
             return False
-        return ports.has_link and not ports.peer.is_up_both_ways(now)
+        return ports.has_link and not ports.peer.is_up(now)
 
     def is_stale(self) -> bool:
         """Return whether the other controller misses remote changes for longer than it needs."""
@@ -383,8 +383,7 @@ class PairedAgent:
         if command == TAKE_OUT or not is_asked:
             return command
         # The swap begins when the peer has the last state; it is dropped when the peer cannot.
-        has_state = ports.peer.is_in_sync() and ports.peer.is_up_both_ways(now)
-        return SWAP if has_state else NO_COMMAND
+        return SWAP if ports.peer.is_in_sync() else NO_COMMAND
 
     def _take_beacons(self, now: int, is_fresh: bool) -> int:
         """Reply to the last beacon if it `is_fresh`; return its constant for the table."""

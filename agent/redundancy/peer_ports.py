@@ -162,7 +162,7 @@ class PeerPorts:
         mirror = self.mirror
         fields = [] if mirror is None else [("config_in_sync", mirror.is_in_sync(now))]
         return fields + [
-            ("link", peer.is_up_both_ways(now)),
+            ("link", is_up),
             # The last report of a peer that is no longer received is not what it is now.
             ("peer_fit", peer.peer_fit if is_up else None),
             ("in_sync", peer.is_in_sync() if is_up else None),

@@ -118,13 +118,11 @@ class Rp2040Dut:
         """Time of the bench at which the timer of the chip began: power on, or the last reset."""
         self._reached_us = 0
         self._pending: Actions = []
-        self._gateway: SerialGateway | None = None
         self._addresses = {
             RECEIVER: board_config["receiver"]["port"],
             FIRST_BUS: next(iter(board_config["buses"].values())),
         }
-        if "broker" in board_config:
-            self._gateway = SerialGateway(str(board_config["broker"]["address"]))
+        self._gateway = SerialGateway(str(board_config.get("broker", {}).get("address", "")))
         self.figures: dict[str, Any] = {}
         self.first_output_us: int | None = None
         """Time from power on to the first byte on the field bus."""
@@ -197,9 +195,7 @@ class Rp2040Dut:
 
     def event(self, port: int, kind: str, now: int) -> StepResult:
         """Deliver an event of a port: only a pulse reaches the chip."""
-        actions: Actions = []
-        if port == BROKER and self._gateway is not None:
-            actions = self._gateway.event(kind)
+        actions = self._gateway.event(kind) if port == BROKER else []
         if kind == "pulse":
             self._post(_SET_PIN, _PULSE_PIN, 1)
             self._post(_SET_PIN, _PULSE_PIN, 0)
@@ -265,9 +261,8 @@ class Rp2040Dut:
                 port = _PORTS[number]
                 if port == FIRST_BUS and self.first_output_us is None:
                     self.first_output_us = at_us
-                made: Actions = [(port, "write", data)]
-                if port == BROKER:
-                    made = [] if self._gateway is None else self._gateway.take(data, at_us)
+                is_gateway = port == BROKER
+                made = self._gateway.take(data, at_us) if is_gateway else [(port, "write", data)]
                 for action in made:
                     is_next = actions and actions[-1][:2] == action[:2] == (port, "write")
                     before = actions.pop()[2] if is_next else b""

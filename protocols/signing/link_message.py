@@ -29,8 +29,7 @@ _CODE = 8
 MAX_PART = 240
 """Bytes of state in one message: with 57,600 bit/s a message takes less than 100 ms."""
 MAX_LINE = 4 * ((_HEAD + MAX_PART + _CODE + 2) // 3) + 1
-FIT, RECEIVES = 1, 2
-"""Flags: the sender can take the role over; messages of the other controller reach it."""
+FIT = 1
 
 LinkMessage = namedtuple(
     "LinkMessage",

@@ -18,7 +18,6 @@ from protocols.signing.link_message import (
     FIT,
     MAX_LINE,
     MAX_PART,
-    RECEIVES,
     LinkMessage,
     build_line,
     parse_line,
@@ -43,9 +42,8 @@ class PeerLink:
     """The link of controller `node` to `peer`, each one character; both have the `key`.
 
     Times are monotonic µs, also `period_us` and `lost_us`; see `PERIOD_US`.
-    `peer_epoch`, `peer_fit`, `peer_receives`: last report of the peer. `rejected` counts lines that
-    were not taken. `max_state`: longest replicated state in bytes. `other`: a second channel on the
-    same link.
+    `peer_epoch`, `peer_fit`: last report of the peer. `rejected` counts lines that were not taken.
+    `max_state`: longest replicated state in bytes. `other`: a second channel on the same link.
     """
 
     def __init__(
@@ -76,7 +74,7 @@ class PeerLink:
         self._word = NO_WORD
         self._received_at = self._fresh_at = -NEVER
         self._sent_at: list[int] = []
-        self.peer_fit = self.peer_receives = False
+        self.peer_fit = False
         self.peer_epoch = 0
         self.rejected = 0
         self._state = b""
@@ -136,8 +134,7 @@ class PeerLink:
             part = self._part % parts
             self._part = part + 1
             data = self._state[part * MAX_PART : (part + 1) * MAX_PART]
-        flags = (FIT if is_fit else 0) | (RECEIVES if self.is_up(now) else 0)
-        fields = (self._node, word, flags, self._session, self._nonce)
+        fields = (self._node, word, FIT if is_fit else 0, self._session, self._nonce)
         counts = (self._sequence, max(0, self._peer_sequence))
         numbers = counts + (epoch, self._state_number, self._replica_number, part, parts)
         echo = self._echoes[self._sequence & 1]
@@ -196,7 +193,6 @@ class PeerLink:
             self._fresh_at = now
             self._word = message.word
         self.peer_fit = bool(message.flags & FIT)
-        self.peer_receives = bool(message.flags & RECEIVES)
         self.peer_epoch = message.epoch
         self._peer_received = message.received
         if message.parts:
@@ -231,12 +227,8 @@ class PeerLink:
         return word
 
     def is_up(self, now: int) -> bool:
-        """Return whether messages of the peer come."""
+        """Return whether messages of the peer come; with `max_age_us`, and own ones reach it."""
         return now - self._fresh_at <= self._lost_us
-
-    def is_up_both_ways(self, now: int) -> bool:
-        """Return whether messages of the peer come, and the own ones reach it."""
-        return self.peer_receives and self.is_up(now)
 
     def replica(self, now: int) -> bytes:
         """Return the state of the peer; empty without a fresh one."""

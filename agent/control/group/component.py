@@ -105,6 +105,10 @@ class GroupUnit:
         """Return whether its reports come."""
         return self.report is not None and self.link.is_up(now)
 
+    def receives(self, own: int) -> bool:
+        """Return whether it receives the reports of unit `own`, by its last report."""
+        return self.report is not None and bool(self.report.received & rules.mask_of([own]))
+
 
 class GroupComponent(Component):
     """The component; see the module."""
@@ -257,12 +261,10 @@ class GroupComponent(Component):
     def _watch_lead(self, now: int) -> None:
         """Refuse a lead whose speed does not hold the pressure."""
         unit = self._controller() if self._has_header and self.runs else 0
-        follows = unit not in (0, self.own) and not self._is_starting
-        pressure_kpa = self._pressure_kpa(now) if follows else None
-        lead_pct = self._reports[unit].pump_milli / 1000 if unit else 0.0
-        self._lead_watch.step(
-            unit if unit != self.own else 0, pressure_kpa, lead_pct, self._speed_pct()
-        )
+        lead = 0 if unit == self.own else unit
+        pressure_kpa = None if not lead or self._is_starting else self._pressure_kpa(now)
+        lead_pct = self._reports[lead].pump_milli / 1000 if lead else 0.0
+        self._lead_watch.step(lead, pressure_kpa, lead_pct, self._speed_pct())
         if self._lead_watch.refused:
             self._is_whole = False
 
@@ -398,7 +400,7 @@ class GroupComponent(Component):
         for member in self.members:
             if member.number == self._lead_watch.refused:
                 found.append((GROUP_LEAD, member.name, GROUP_LEAD.text))
-            if not (member.is_received(now) and member.link.is_up_both_ways(now)):
+            if not (member.is_received(now) and member.receives(self.own)):
                 found.append((GROUP_LINK, member.name, GROUP_LINK.text))
             elif member.apart_s >= _APART_S:
                 found.append((GROUP_RULES, member.name, GROUP_RULES.text))

@@ -80,21 +80,26 @@ def test_words_and_state_arrive() -> None:
     assert b.replica(now + 70_000 * MS) == b""
 
 
+def make_fresh_pair() -> tuple[PeerLink, PeerLink]:
+    """Return a pair that takes no old words."""
+    a, b = [PeerLink(*names, KEY, max_age_us=MAX_AGE_US) for names in ("ab", "ba")]
+    links = a, b
+    for link in links:
+        link.start(1, 0)
+    return links
+
+
 def test_each_side_knows_that_one_direction_is_cut() -> None:
-    a, b = make_pair()
+    a, b = make_fresh_pair()
     now = exchange(a, b, 5, 0)
-    assert a.is_up_both_ways(now)
-    assert b.is_up_both_ways(now)
-    for _ in range(6):
+    assert (a.is_up(now), b.is_up(now)) == (True, True)
+    for _ in range(10):
         now += 100 * MS
         a.next_line(WORD_ACTIVE, 3, True, now)
         a.receive(b.next_line(WORD_READY, 3, True, now), now)
-    assert (a.is_up(now), b.is_up(now)) == (True, False)
-    assert not a.is_up_both_ways(now)
-    assert not b.is_up_both_ways(now)
+    assert (a.is_up(now), b.is_up(now)) == (False, False)
     now = exchange(a, b, 3, now)
-    assert a.is_up_both_ways(now)
-    assert b.is_up_both_ways(now)
+    assert (a.is_up(now), b.is_up(now)) == (True, True)
 
 
 def exchange_late(a: PeerLink, b: PeerLink, delay_ms: int, count: int, now: int) -> int:
@@ -111,12 +116,9 @@ def exchange_late(a: PeerLink, b: PeerLink, delay_ms: int, count: int, now: int)
 
 @pytest.mark.parametrize(("delay_ms", "is_up"), [(200, True), (800, False), (30_000, False)])
 def test_a_delay_in_one_direction_is_seen_at_both_sides(delay_ms: int, is_up: bool) -> None:
-    links = [PeerLink(*names, KEY, max_age_us=MAX_AGE_US) for names in ("ab", "ba")]
-    a, b = links
-    for link in links:
-        link.start(1, 0)
+    links = a, b = make_fresh_pair()
     now = exchange(a, b, 20, 0)
-    assert all(link.is_up_both_ways(now) for link in links)
+    assert all(link.is_up(now) for link in links)
     now = exchange_late(a, b, delay_ms, 20, now)
     a.take_word()
     b.take_word()
@@ -124,7 +126,7 @@ def test_a_delay_in_one_direction_is_seen_at_both_sides(delay_ms: int, is_up: bo
     assert [link.is_up(now) for link in links] == [is_up, is_up]
     assert [link.take_word() != NO_WORD for link in links] == [is_up, is_up]
     now = exchange(a, b, 150, now)
-    assert all(link.is_up_both_ways(now) for link in links)
+    assert all(link.is_up(now) for link in links)
 
 
 def test_lost_messages_only_delay_the_state() -> None:
