@@ -5,8 +5,8 @@ Does not limit loads; see `agent.power.detector.device_heat`. Temperatures in °
 
     below the supply            nothing cools a device below its coolant
     a jump                      heat moves a case by at most `_JUMP_K` + `_JUMP_K_S` a second
-    a first reading at the      it may be such a value from before a restart or a gap
-    limit of the class
+    a first reading at the      it may be such a value from before a restart or a gap. After a
+    limit of the class          jump away from it, the next value is a first reading again
 
 Such a reading is suspect until it comes back near the last good reading or near the expectation of
 its power and its supply, or until it moves as heat does: by `_MOVED_K` since the jump. A device
@@ -51,7 +51,10 @@ class CaseCheck:
         raw_c, self._raw_c, self._read_at = self._raw_c, case_c, now_us
         most_k = _JUMP_K + _JUMP_K_S * elapsed_s
         is_jump = raw_c is not None and not -most_k <= case_c - raw_c <= most_k
-        if is_jump or (raw_c is None and case_c >= limit_c):
+        is_first = raw_c is None or (is_jump and self.last_c is None)
+        if is_first:
+            self._jumped_c = case_c if case_c >= limit_c else None
+        elif is_jump:
             self._jumped_c = case_c
         jumped_c = self._jumped_c
         if jumped_c is not None and (

@@ -154,14 +154,13 @@ class DeviceHeat:
         self._steady_s = self._steady_s + dt if is_steady else 0.0
         if not is_steady:
             self._steady_ratio = power_ratio
-        if not self._is_possible(target.case_c, supply_c, now):
-            return
         more = power_ratio - self._balance_ratio
-        if supply_c is not None:
+        if supply_c is not None:  # also during a false temperature: its end is compared with it
             self._supply_c = _follow_down(self._supply_c, supply_c, dt)
             self._balance_ratio += dt / _LEARN_S * more
             more = 0.0
-        self._compare(target.case_c, max(0.0, more), dt, now)
+        if self._is_possible(target.case_c, supply_c, now):
+            self._compare(target.case_c, max(0.0, more), dt, now)
 
     def _hold_heat(self, is_certain: bool, now: int) -> None:
         """Without a reading: a hot load stays hot while it is on; a shut branch makes it hot."""

@@ -205,6 +205,28 @@ def test_a_first_reading_at_the_limit_limits_the_load_at_once_until_it_moves():
     eq(bench.step(95.0), (None, True, True))
 
 
+def test_a_false_first_reading_at_the_limit_ends_with_the_next_value_that_heat_explains():
+    """Without a last good reading, the end of the false value is a jump from nowhere."""
+    for supply_c, good_c in ((32.0, 42.0), (None, 42.0), (None, 84.0)):
+        bench = HeatRig()
+        for _ in range(120):
+            eq(bench.step(110.0, 300, supply_c), (None, True, False))
+        known = False if supply_c is not None else None
+        eq(bench.step(good_c, 300, supply_c), (known, False, False))
+        eq(bench.load.is_case_false, False)
+        eq(bench.step(110.0, 300, supply_c), (None, False, False))  # a jump, as ever
+
+
+def test_the_end_of_a_false_temperature_is_compared_with_the_supply_of_its_time():
+    """The supply rose by 20 K while the temperature was false."""
+    bench = HeatRig()
+    bench.settle()
+    for i in range(200):
+        eq(bench.step(110.0, supply_c=32.0 + 0.1 * i)[2], False)
+    eq(bench.step(82.0, supply_c=52.0), (False, False, False))
+    eq(bench.load.is_case_false, False)
+
+
 def test_a_jump_that_moves_on_is_heat():
     """The service held an old value for a minute, while its branch was blocked."""
     bench = HeatRig()
