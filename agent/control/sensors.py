@@ -229,6 +229,7 @@ class ControlSensors:
         readings.fws_flow_lpm, readings.fws_supply_c = inputs.fws_flow_lpm, inputs.fws_supply_c
         readings.fws_return_c = inputs.fws_return_c
         if row is None:
+            readings.fws_proof_lpm = inputs.fws_flow_lpm
             return 0.0
         if self.facility_check.estimate_lpm is not None:
             inputs.fws_flow_lpm = self.facility_check.estimate_lpm
@@ -256,7 +257,7 @@ class ControlSensors:
             rise_k = inputs.return_c - inputs.supply_c
         check.step(inputs, rise_k, heat_factor, self._agent.valve.position(), exchanger, dt)
         readings.is_fws_flow_unproven = check.is_unproven
-        readings.is_fws_jump_unproven = check.is_jump_unproven
+        readings.fws_proof_lpm = check.proof_lpm
 
     def _findings(self) -> "list[Condition]":
         validator, supply = self.validator, self.supply

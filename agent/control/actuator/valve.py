@@ -132,7 +132,7 @@ class ValveSign:
     def __init__(self) -> None:
         self._opposite_s = self._normal_lpm = self._rest_s = 0.0
         self._start_pct = self._start_lpm = self._last_pct = 0.0
-        self._was_closing = False
+        self._was_closing: bool | None = False
         self._flows: list[float] = []
 
     def step(
@@ -145,6 +145,7 @@ class ValveSign:
         """Return True once if the flow belongs to the opposite position: the direction is wrong."""
         if position_pct is None or fws_lpm is None:
             self._opposite_s = 0.0
+            self._was_closing = None  # the next movement starts with its first reading
             return False
         factor = exchanger.valve_flow_factor
         expected = exchanger.flow_at(position_pct) / factor

@@ -79,7 +79,7 @@ class ValveCheck:
         is_stuck = self._still.step(position, valve.command_pct, self._apart_pct, dt)
         if cooling is not None:
             fws_lpm = readings.fws_flow_lpm
-            proof_lpm = None if readings.is_fws_jump_unproven else fws_lpm
+            proof_lpm = readings.fws_proof_lpm
             is_reversed = self._sign.step(position, proof_lpm, cooling.exchanger, dt)
             by_heat = self._heat_sign.step(
                 position, valve.command_pct, readings, cooling.exchanger, dt

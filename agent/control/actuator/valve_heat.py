@@ -53,7 +53,7 @@ class ValveHeatSign:
             self._start_supply_c, self._start_return_c = supply_c, return_c
             self._start_fws_return_c = readings.fws_return_c
         self._closed_s += dt
-        is_flow_proven = readings.fws_flow_lpm is not None and not readings.is_fws_flow_unproven
+        is_flow_proven = readings.fws_proof_lpm is not None and not readings.is_fws_flow_unproven
         is_opposite = (
             not is_flow_proven
             and supply_c < self._start_supply_c - _FALL_K

@@ -54,7 +54,7 @@ class ControlReadings:
     the models do not adapt. `lowest_supply_c`: the supply by the reading that shows the lowest.
     `lowest_reading_c`: the lowest of supply, return and facility return as they were read.
     `low_flow_k`: see `agent.control.law.plausibility`. `is_fws_flow_unproven` and
-    `is_fws_jump_unproven`: see `agent.control.law.row.facility_check`.
+    `fws_proof_lpm`: see `agent.control.law.row.facility_check`.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,8 @@ class ControlReadings:
         self.load_kw: float | None = None
         self.pump_w: float | None = None
         self.is_usual = True
-        self.is_fws_flow_unproven = self.is_fws_jump_unproven = False
+        self.is_fws_flow_unproven = False
+        self.fws_proof_lpm: float | None = None
         self.low_flow_k = 0.0
 
 

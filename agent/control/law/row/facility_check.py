@@ -14,11 +14,12 @@ again after `_AGREE_S` of agreement.
 
 A real change of the flow is in R1 after some seconds. Until then, and while R1 contradicts it, the
 flow `is_unproven`: nothing is learned from it. After a jump it shows no reversed valve either; a
-false sensor of the row must not hide one. A return that jumps up is not used until R1 agrees with
-it, or while R1 says nothing, until it is in the range of the other temperatures for `_APART_S`: an
-estimate of the supply must not be too high. A flow that jumps away from that of its position is not
-used for this estimate while R1 says nothing, if the water becomes warmer: some of it flows. All
-else uses the flow: the heat may have no way out.
+false sensor of the row must not hide one. The substitute never shows one, because it follows the
+position; the reading of a suspect meter does, while R1 agrees with it. A return that jumps up is
+not used until R1 agrees with it, or while R1 says nothing, until it is in the range of the other
+temperatures for `_APART_S`: an estimate of the supply must not be too high. A flow that jumps away
+from that of its position is not used for this estimate while R1 says nothing, if the water becomes
+warmer: some of it flows. All else uses the flow: the heat may have no way out.
 """
 
 TYPE_CHECKING = False
@@ -45,6 +46,7 @@ _MODEL_K, _MODEL_SHARE = 5 / 10, 12 / 100
 class FacilityCheck:
     """`flow`, `fws_return`: what the relations accuse. `is_unproven`: the flow is.
     `is_jump_unproven`: it is since the start, or since it jumped while the valve stood.
+    `proof_lpm`: the flow that may show the direction of the valve, L/min, or None.
     `estimate_lpm`: the flow for the estimates of the row, if it is not the reading, L/min.
     """
 
@@ -52,6 +54,7 @@ class FacilityCheck:
         self.flow, self.fws_return = _Accused(_FLOW_PROOF_S), _Accused(_RETURN_PROOF_S)
         self.is_unproven = self._is_return_unproven = False
         self.is_jump_unproven = True
+        self.proof_lpm: float | None = None
         self.estimate_lpm: float | None = None
         self._last_lpm: float | None = None
         self._last_return_c: float | None = None
@@ -73,11 +76,13 @@ class FacilityCheck:
         """
         lpm, position = r.fws_flow_lpm, position_pct or 0.0
         curve_lpm = exchanger.flow_at(position) if position >= _LEAST_PCT else None
-        self.estimate_lpm = None
+        self.estimate_lpm = self.proof_lpm = None
         if lpm is not None:
             self._note_jumps(r, lpm, position, exchanger)
             balance = _HeatBalance(r, rise_k, heat_factor, exchanger)
-            self._compare(r, lpm, curve_lpm, balance, dt)
+            is_by_heat = self._compare(r, lpm, curve_lpm, balance, dt)
+            if not self.is_jump_unproven and (is_by_heat or not self.flow.is_suspect):
+                self.proof_lpm = lpm
         if self.flow.is_suspect:
             r.fws_flow_lpm = curve_lpm
         if self.fws_return.is_suspect or self._is_return_unproven:
@@ -128,7 +133,8 @@ class FacilityCheck:
         curve_lpm: "float | None",
         balance: "_HeatBalance",
         dt: float,
-    ) -> None:
+    ) -> bool:
+        """Compare the readings with each other. Return whether R1 agrees with the flow."""
         slack_lpm = _SLACK * balance.exchanger.fws_design_lpm
         fits_curve = curve_lpm is not None and _are_near(lpm, curve_lpm, slack_lpm)
         misfit, curve_misfit = balance.misfit(lpm), balance.misfit(curve_lpm)
@@ -159,6 +165,7 @@ class FacilityCheck:
             self.is_unproven = True
         elif by_heat or (by_heat is None and fits_curve):
             self.is_unproven = False
+        return bool(by_heat)
 
 
 class _Accused:

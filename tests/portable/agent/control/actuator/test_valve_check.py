@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Facility water behind the valve: flow of a position, too warm, colder than the dew point."""
 
+from agent.control.actuator.valve import ValveSign
 from agent.control.actuator.valve_check import ValveCheck
 from agent.control.law.exchanger import Exchanger
 from agent.control.watch.valve_curve import ValveCurve
@@ -43,11 +44,15 @@ class CheckRig:
         self.fws_supply_c = 24.0
         self.share = 1.0
         self.fws_flow_lpm = 0.0
-        self.is_fws_jump_unproven = self.is_fws_flow_unproven = False
+        self.is_fws_flow_unproven = self.is_substitute = False
         self.supply_c = self.return_c = self.fws_return_c = None
         self.valve = ValveAt()
         self.check = ValveCheck(self.valve, {"valve_apart_pct": 10, "valve_apart_s": 90})
         self.flow = 1.0
+
+    @property
+    def fws_proof_lpm(self):
+        return None if self.is_substitute else self.fws_flow_lpm
 
     def run(self, seconds):
         """Step once a second; return the codes of the last step."""
@@ -167,16 +172,28 @@ def test_a_valve_away_from_its_command_stays_an_alarm_until_its_position_is_read
 
 
 def test_a_valve_that_the_heat_shows_in_reverse_is_turned():
-    rig = CheckRig()
-    rig.run(10)
-    rig.valve.position_pct = rig.valve.command_pct = 0.0
-    rig.is_fws_flow_unproven, rig.fws_supply_c = True, 10.0
-    rig.return_c, found = 46.0, []
-    e = rig.exchanger.effectiveness(100.0)
-    for _ in range(45):
-        rig.return_c -= 0.5
-        rig.supply_c = rig.return_c - e * (rig.return_c - 10.0)
-        rig.share = 0.0
-        found = rig.run(1)
-    assert rig.valve.is_reversed
-    assert "valve_feedback" in found
+    for is_substitute in (False, True):  # the flow is unproven, or that of the position
+        rig = CheckRig()
+        rig.run(10)
+        rig.valve.position_pct = rig.valve.command_pct = 0.0
+        rig.is_fws_flow_unproven, rig.is_substitute = not is_substitute, is_substitute
+        rig.fws_supply_c, rig.return_c, found = 10.0, 46.0, []
+        e = rig.exchanger.effectiveness(100.0)
+        for _ in range(45):
+            rig.return_c -= 0.5
+            rig.supply_c = rig.return_c - e * (rig.return_c - 10.0)
+            rig.share = 0.0
+            found = rig.run(1)
+        assert rig.valve.is_reversed
+        assert "valve_feedback" in found
+
+
+def test_a_flow_after_a_gap_is_the_start_of_a_movement():
+    """During the gap the valve opened, and the facility lost flow: it is not reversed."""
+    sign, exchanger = ValveSign(), Exchanger(EXCHANGER)
+    for _ in range(30):
+        eq(sign.step(48.0, exchanger.flow_at(48.0), exchanger, 1.0), False)
+    eq(sign.step(60.0, None, exchanger, 1.0), False)
+    for i in range(10):
+        position = 70.0 + 0.3 * i
+        eq(sign.step(position, exchanger.flow_at(100.0 - position), exchanger, 1.0), False)

@@ -15,7 +15,7 @@ class ClosedRow:
         self.sign, self.exchanger = ValveHeatSign(), Exchanger(EXCHANGER)
         self.readings = ControlReadings()
         self.readings.is_fws_flow_unproven = True
-        self.readings.fws_flow_lpm, self.readings.fws_supply_c = 50.0, 10.0
+        self.readings.fws_proof_lpm, self.readings.fws_supply_c = 50.0, 10.0
         self.position_pct = self.command_pct = 0.0
         self.open_pct, self.fall_k_s = open_pct, fall_k_s
         self.return_c = 46.0
@@ -96,7 +96,7 @@ def test_a_proven_flow_is_the_better_proof():
     row.readings.is_fws_flow_unproven = False
     eq(row.run(60), 0)
     row = ClosedRow()
-    row.readings.is_fws_flow_unproven, row.readings.fws_flow_lpm = False, None
+    row.readings.is_fws_flow_unproven, row.readings.fws_proof_lpm = False, None
     eq(row.run(39), 1)
 
 

@@ -291,6 +291,26 @@ def test_only_a_jump_of_the_flow_shows_no_reversed_valve():
     assert facility.check.is_jump_unproven
 
 
+def test_a_suspect_meter_shows_the_direction_only_while_the_heat_agrees():
+    """Its substitute follows the position: it would never show a reversed valve."""
+    facility = FacilityRig()
+    facility.step(60)
+    near(facility.check.proof_lpm, facility.lpm, 0.1)
+    for i in range(40):
+        facility.step(1, lpm=10.0 * facility.lpm)
+        eq((i, facility.check.proof_lpm), (i, None))
+    facility.step(1)
+    assert facility.accused() == (True, False)
+    near(facility.check.proof_lpm, facility.lpm, 0.1)
+    opposite = facility.exchanger.flow_at(100.0 - 60.0)
+    facility.rise_k *= opposite / facility.lpm
+    facility.step(1, lpm=opposite, position=60.0)  # a true flow that contradicts the position
+    near(facility.check.proof_lpm, opposite, 0.1)
+    facility.rise_k *= 3.0
+    facility.step(1, lpm=opposite, position=60.0)
+    eq((facility.check.proof_lpm, facility.check.is_jump_unproven), (None, False))
+
+
 def test_an_accepted_return_is_no_jump():
     facility = FacilityRig()
     facility.step(60)
