@@ -191,6 +191,10 @@ if TYPE_CHECKING:
             """
             ...
 
+        def report_flow_seen(self, is_flow_seen: bool) -> None:
+            """Record whether flow and pressure are both read, and as usual."""
+            ...
+
         @property
         def is_flow_needed(self) -> bool:
             """Whether a load behind a shut branch needs all flow and the coldest supply."""

@@ -272,7 +272,7 @@ class PowerLimitComponent(Component):
         for device in self.devices:
             load = device.load
             was = load.is_hot, load.is_overheated
-            device.step(supply_c, now, is_shut, is_certain, is_lost)
+            device.step(supply_c, now, is_shut, is_certain, is_lost, limits.is_flow_seen)
             is_worse = is_worse or (load.is_hot, load.is_overheated) > was
             if device.is_warm or (device.is_compared and (supply_c is None or is_shut)):
                 load.watch(_WATCH_US, now)

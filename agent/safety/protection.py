@@ -262,6 +262,7 @@ class Protection:
         if limits is not None:
             is_higher, is_shut = self.resistance.is_higher, self.resistance.is_shut
             limits.report_shut_branch(is_higher, is_shut, self._is_flow_little)
+            limits.report_flow_seen(self.flow.flow_low is False and self.flow.dp_low is False)
         if limits is not None and self._cap_permille < 1000:
             limits.cap(self._cap_permille, _LITTLE_FLOW)
         if self._lost_since is None:

@@ -7,10 +7,10 @@ not command loads; see `agent.power.component` and `agent.power.limit.load_shed`
 The expected temperature is the supply + the case rise of the class x power / rating x a factor. A
 case follows its power and the supply with a lag. So the expectation falls slowly, and rises
 immediately. The factor of a load is learned: its thermal resistance over that of its class. It
-comes from the first reading after `_STEADY_S` of constant power, and then from readings near the
-expectation. Before, it is 1: a case lags behind a power that rises, and its rise shows too little.
-While the power has not moved for `_STEADY_S`, a case that is far below the expectation counts too.
-A load is
+comes from the first reading after `_STEADY_S` of constant power and supply, and then from readings
+near the expectation. Before, it is 1: a case lags behind a power or a supply that rises, and its
+rise shows too little. While both have not moved for `_STEADY_S`, a case that is far below the
+expectation counts too. A load is
 
     warm        more than `_WARM_K` above the expectation and not falling: an indication of a loss
                 of flow. While the supply is unknown, it is not if the load draws more power than
@@ -43,7 +43,9 @@ of the whole row meanwhile, its end shows that the cause is gone, unless a branc
 A temperature that no heat explains is not used (`agent.power.detector.case_check`), and is an alarm
 after `_SUSPECT_US`. At the limit of the class it limits the power after `_SUSPECT_LIMIT_US`.
 
-All devices warm: no flow. One device warm: its own branch is blocked.
+All devices warm: no flow. One device warm: its own branch is blocked. Heat that has stood for
+`_STOOD_US` while flow and pressure were usual is no sign of a loss: the row has little flow, or the
+factor is wrong. Only `_WARM_K` more is a sign then. Else one false gauge would be a loss.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -74,8 +76,9 @@ _FOLLOW_S = 20.0
 """Time constant with which the expectation falls: longer than that of a case."""
 _LEARN_S, _LEARN_K = 60.0, 3.0
 _MIN_RISE_K = 4.0
-_STEADY_S, _STEADY_BAND = 60.0, 0.05
+_STEADY_S, _STEADY_BAND, _STEADY_K = 60.0, 0.05, 2.0
 _MOST_POWER = 13 / 10
+_STOOD_US = 30 * SECOND
 _SUSPECT_US, _SUSPECT_LIMIT_US = 30 * SECOND, 5 * SECOND
 _FAST_K, _FAST_K_S = 1.5, 1.5
 """A supply rises by at most 0.7 K/s, a case without flow by 2.2 K/s at 90 % of its rating."""
@@ -85,14 +88,18 @@ _SHARE = 6 / 10
 
 
 class DeviceHeat:
-    """Heat of `load`. `is_warm`: None without a fresh temperature, or a supply. `is_compared`: the
-    load is marked as hot, or cool, by a fresh temperature.
+    """Heat of `load`. `is_warm`: None without a fresh temperature, or a supply. `shows_loss`: the
+    same for an indication of a loss of flow. `is_compared`: the load is marked as hot, or cool, by
+    a fresh temperature.
     """
 
     def __init__(self, load: "Load") -> None:
         self.load = load
         self.is_warm: bool | None = None
+        self.shows_loss: bool | None = None
         self.is_compared = False
+        self._stood_k = 0.0
+        self._stood_from = 0
         self._read_at = self._valid_at = 0
         self._check = CaseCheck()
         self._supply_c: float | None = None
@@ -100,7 +107,7 @@ class DeviceHeat:
         self._power_ratio = 0.0
         self._balance_ratio = 1.0
         self._resistance_ratio: float | None = None
-        self._steady_s = self._steady_ratio = 0.0
+        self._steady_s = self._steady_ratio = self._steady_c = 0.0
         self._hot_since = 0
         self._first_at: int | None = None
         self._proven_from: int | None = None
@@ -108,6 +115,7 @@ class DeviceHeat:
         self._is_falling = self._is_fast = False
         self._hot_k = _HOT_K
         self._may_learn = True
+        self._is_flow_seen = False
 
     def step(
         self,
@@ -116,12 +124,14 @@ class DeviceHeat:
         is_branch_shut: bool = False,
         is_certain: bool = False,
         is_flow_lost: bool = False,
+        is_flow_seen: bool = False,
     ) -> None:
         """Use the last reading of the service. `supply_c`: None if it is unknown.
         `is_branch_shut`: the hydraulics show it too, so a warm device counts as hot, and its factor
         is not learned. `is_certain`: no false sensor explains it. `is_flow_lost`: the protection
-        limits all loads.
+        limits all loads. `is_flow_seen`: flow and pressure are both read, and as usual.
         """
+        self._is_flow_seen = is_flow_seen
         if self._had_loss and not (is_flow_lost or is_branch_shut or self.load.is_on):
             self.load.set_heat_shown(False)
         self._had_loss = is_flow_lost
@@ -134,7 +144,7 @@ class DeviceHeat:
             or now - target.read_at > _STALE_US
             or not load.is_on
         ):
-            self.is_warm, self.is_compared = None, False
+            self.is_warm, self.shows_loss, self.is_compared = None, None, False
             self._check.forget()
             load.set_case_false(False)
             self._hold_heat(is_certain, now)
@@ -151,6 +161,8 @@ class DeviceHeat:
         power_ratio = power_w / load.max_w
         self._power_ratio = _follow_down(self._power_ratio, power_ratio, dt)
         is_steady = -_STEADY_BAND < power_ratio - self._steady_ratio < _STEADY_BAND
+        if supply_c is not None and not -_STEADY_K < supply_c - self._steady_c < _STEADY_K:
+            self._steady_c, is_steady = supply_c, False
         self._steady_s = self._steady_s + dt if is_steady else 0.0
         if not is_steady:
             self._steady_ratio = power_ratio
@@ -195,7 +207,7 @@ class DeviceHeat:
         is_possible = check.step(case_c, limit_c, supply_c, expected_c, now)
         load.set_case_false(check.suspect_us >= _SUSPECT_US)
         if not is_possible:
-            self.is_warm, self.is_compared = None, False
+            self.is_warm, self.shows_loss, self.is_compared = None, None, False
             load.set_cool(False)
             if case_c >= limit_c and (last_c is None or check.suspect_us >= _SUSPECT_LIMIT_US):
                 self._hot_since = self._hot_since if load.is_hot else now
@@ -233,9 +245,13 @@ class DeviceHeat:
         ):
             self._resistance_ratio = factor + excess_k / class_k * min(1.0, dt / _LEARN_S)
         limit_c = load.load_class.limit_c
-        warm_k = (_END_K if self.is_warm else _WARM_K) + _SHARE * load.load_class.rise_k * more
-        is_warm = excess_k > warm_k and not self._is_falling
+        more_k = _SHARE * load.load_class.rise_k * more
+        is_warm = excess_k > (_END_K if self.is_warm else _WARM_K) + more_k
+        is_warm = is_warm and not self._is_falling
         self.is_warm, self.is_compared = is_warm if is_known else None, True
+        self._note_standing(excess_k, now)
+        sign_k = self._stood_k + (_END_K if self.shows_loss else _WARM_K) + more_k
+        self.shows_loss = is_warm and excess_k > sign_k if is_known else None
         is_cold = (supply_c if is_known else case_c - class_k) <= _COLD_C
         cool_k = _COOL_K - (_COOL_BAND_K if load.is_cool else 0.0)
         load.set_cool(is_cold and not self.is_warm and case_c <= limit_c - cool_k)
@@ -252,6 +268,18 @@ class DeviceHeat:
         is_near = is_hot and case_c >= limit_c - near_k
         load.set_heat(is_hot, is_near and now - self._hot_since >= limited_us)
         self._show_heat(now)
+
+    def _note_standing(self, excess_k: float, now: int) -> None:
+        """Note the excess that stands while flow and pressure are usual. It is kept without them.
+
+        Each reading moves a case, so a falling one does not end it.
+        """
+        if excess_k <= _END_K:
+            self._stood_k = 0.0
+        if excess_k <= _END_K or not self._is_flow_seen:
+            self._stood_from = now
+        elif now - self._stood_from >= _STOOD_US:
+            self._stood_k = excess_k if excess_k > _WARM_K else 0.0
 
     def _show_heat(self, now: int) -> None:
         """Decide whether the alarm shows the load. `_proven_from`: the end of the last evidence of
@@ -281,6 +309,6 @@ def _follow_down(value: "float | None", new: float, dt: float) -> float:
 
 
 def all_warm(devices: "list[DeviceHeat]") -> "bool | None":
-    """Return whether all measured devices are warm; None: none is measured."""
-    found = [device.is_warm for device in devices if device.is_warm is not None]
+    """Return whether all measured devices show a loss of flow; None: none is measured."""
+    found = [device.shows_loss for device in devices if device.shows_loss is not None]
     return False not in found if found else None

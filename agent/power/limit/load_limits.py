@@ -26,7 +26,7 @@ class LoadLimits:
         self.is_new = False
         self.devices_warm: bool | None = None
         self.has_shut_branch = self.is_branch_shut = self.is_flow_needed = False
-        self.is_flow_little = self.devices_cool = False
+        self.is_flow_little = self.is_flow_seen = self.devices_cool = False
         self._ignores_limit = self._ignores_off = False
         self._valid_until = [0, 0, 0]
         self._was_cold_needed, self._noted_at = False, -2
@@ -71,6 +71,10 @@ class LoadLimits:
             self.is_flow_needed = False
         elif True in [load.is_hot for load in self._loads]:
             self.is_flow_needed = True
+
+    def report_flow_seen(self, is_flow_seen: bool) -> None:
+        """Record whether flow and pressure are both read, and as usual."""
+        self.is_flow_seen = is_flow_seen
 
     def report_ignored(self, ignores_limit: bool, ignores_off: bool) -> None:
         """Record whether a load draws more than its limit, or draws power after its switch-off."""

@@ -20,11 +20,11 @@ class HeatRig:
         self.heat = DeviceHeat(self.load)
         self.second = 0
 
-    def step(self, case_c, watts=900, supply_c=32.0, is_branch_shut=False):
+    def step(self, case_c, watts=900, supply_c=32.0, is_branch_shut=False, is_flow_seen=False):
         self.second += 1
         self.target.case_c, self.target.power_w = case_c, watts
         self.target.read_at = self.second * SECOND
-        self.heat.step(supply_c, self.second * SECOND, is_branch_shut)
+        self.heat.step(supply_c, self.second * SECOND, is_branch_shut, is_flow_seen=is_flow_seen)
         return self.heat.is_warm, self.load.is_hot, self.load.is_overheated
 
     def settle(self, case_c=62.0, watts=900):
@@ -328,6 +328,55 @@ def test_no_flow_needs_all_devices():
     for i in range(1, 5):
         second.step(62.0 + 2.0 * i)
     eq(all_warm([first.heat, second.heat]), True)
+
+
+def test_a_device_that_stays_warm_while_coolant_flows_is_no_sign_of_a_loss():
+    """Little flow is usual in this row. With one false gauge, heat that stands must not count."""
+    bench = HeatRig()
+    bench.settle()
+    for _ in range(29):
+        bench.step(67.0, is_flow_seen=True)
+    eq(all_warm([bench.heat]), True)
+    for case_c in (67.1, 67.0, 67.2) * 20:  # noise: a case that falls does not begin it again
+        bench.step(case_c, is_flow_seen=True)
+    eq(all_warm([bench.heat]), False)
+    eq([bench.step(67.0)[0], all_warm([bench.heat])], [False, False])  # falls, and nothing flows
+    eq([bench.step(67.5)[0], all_warm([bench.heat])], [True, False])
+    seen = []
+    for i in range(1, 4):  # flow is lost
+        bench.step(67.5 + 2.0 * i)
+        seen.append(all_warm([bench.heat]))
+    eq(seen, [False, True, True])
+
+
+def test_a_supply_that_rises_after_the_start_teaches_no_factor():
+    """The case lags behind it. A factor that is too small would make the device warm for ever."""
+    bench = HeatRig()
+    for i in range(100):
+        bench.step(52.0 + 0.2 * i, supply_c=32.0 + 0.2 * i)  # 10 K behind
+    for i in range(100):
+        bench.step(min(72.0 + 0.5 * i, 82.0), supply_c=52.0)
+    eq(bench.heat.is_warm, False)
+
+
+def test_a_device_that_stays_warm_counts_again_after_it_was_usual():
+    bench = HeatRig()
+    bench.settle()
+    for _ in range(60):
+        bench.step(67.0, is_flow_seen=True)
+    for _ in range(5):
+        bench.step(62.0, is_flow_seen=True)
+    eq(all_warm([bench.heat]), False)
+    eq([bench.step(62.0 + 2.0 * i)[0] for i in range(1, 4)], [False, False, True])
+    eq(all_warm([bench.heat]), True)
+
+
+def test_a_device_that_stays_warm_without_a_flow_that_is_seen_counts_always():
+    bench = HeatRig()
+    bench.settle()
+    for i in range(100):
+        bench.step(67.0 + 0.001 * i)
+    eq(all_warm([bench.heat]), True)
 
 
 def test_warm_device_behind_a_shut_branch_counts_as_hot():

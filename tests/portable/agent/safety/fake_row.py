@@ -87,6 +87,9 @@ class RecordedLimits:
     def shed_all(self, reason):
         self.calls.append(("shed", reason))
 
+    def report_flow_seen(self, is_flow_seen):
+        self.is_flow_seen = is_flow_seen
+
     def report_shut_branch(self, may_be_shut, is_shut, is_flow_little=False):
         self.is_flow_little = is_flow_little
         self.has_shut_branch, self.is_branch_shut = may_be_shut, is_shut
