@@ -2,10 +2,11 @@
 """Section `safety` of the configuration: interlock inputs, limits and the watchdog.
 
 A part of `agent.config.schema`, loaded only while a configuration is compiled. `check` covers rules
-that a schema cannot express: the devices and bits exist.
+that a schema cannot express: the devices and bits exist, and normal operation causes no trip.
 """
 
 from agent.core.schema.rules import enum, list_of, name, number, object_of, text
+from protocols.rounding import number_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 KINDS = ["emergency_stop", "leak_critical", "leak_warning", "contact"]
 REACTIONS = ["stop", "shut_valve", "cool", "report"]
+_LEAST_ABOVE_K = 3
+"""The trip ends 2 K below its limit, and a load step moves the supply by less than 1 K."""
 
 
 _INPUT = object_of(
@@ -80,7 +83,15 @@ SAFETY = object_of(
 
 
 def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
-    """Check that the devices and bits of the inputs exist; append each error to `errors`."""
+    """Check that the devices and bits of the inputs exist, and that the set-point is below the trip
+    of the supply temperature; append each error to `errors`.
+    """
+    setpoint_c, overheat_c = raw["control"]["supply"].get("setpoint_c"), raw["safety"]["overheat_c"]
+    if setpoint_c is not None and overheat_c < setpoint_c + _LEAST_ABOVE_K:
+        errors.append(
+            "safety.overheat_c: %s is less than %d K above control.supply.setpoint_c (%s)"
+            % (number_text(overheat_c), _LEAST_ABOVE_K, number_text(setpoint_c))
+        )
     mains = raw["safety"].get("mains")
     if mains is not None:
         profile = profiles.get(mains["device"])

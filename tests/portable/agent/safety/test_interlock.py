@@ -281,3 +281,18 @@ def test_inputs_of_unknown_devices_and_bits_are_rejected():
     assert "has no bit Wet" in str(raises(ConfigError, lambda: load(bit="Wet")))
     assert "drip is named twice" in str(raises(ConfigError, lambda: load(name="drip")))
     assert "kind" in str(raises(ConfigError, lambda: load(kind="flood")))
+
+
+def test_a_trip_at_the_set_point_is_rejected():
+    """The trip would open the valve in normal operation, until the supply is colder."""
+
+    def load(overheat_c, setpoint_c):
+        raw = config()
+        raw["control"]["supply"]["setpoint_c"] = setpoint_c
+        raw["safety"] = safety_section(overheat_c=overheat_c)
+        AgentRig(raw, (), make_models())
+
+    text = str(raises(ConfigError, lambda: load(47.5, 45)))
+    assert "safety.overheat_c: 47.5 is less than 3 K above control.supply.setpoint_c" in text
+    assert "overheat_c" in str(raises(ConfigError, lambda: load(30, 32)))
+    load(48, 45)
