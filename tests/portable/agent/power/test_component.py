@@ -160,7 +160,7 @@ def test_loads_are_limited_without_supply_temperature():
 class CoolDevice:
     """A device whose load is marked as cool or not."""
 
-    is_warm = False
+    is_warm = shows_loss = False
     is_compared = True
 
     def __init__(self, load, cool):
