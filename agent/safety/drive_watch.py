@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from agent.control.actuator.pump import PumpActuator
 
 _STILL_PCT, _TURNS_PCT = 2.0, 10.0
+_LEAST_PCT = 4.0
+"""A person can command less. Then the speed does not show whether the shaft turns."""
 _SILENT_POLLS = 2
 _STALL_US = 150 * MILLISECOND
 _STARTS_IN_US = 400 * MILLISECOND
@@ -145,7 +147,8 @@ class DriveWatch:
             pump.is_first = not (is_stalled or turns or self._has_failed)
             self._has_failed = self._has_failed and is_stalled
             return False
-        if tripped or speed is None or not pump.running:
+        is_slow = pump.command_pct is not None and pump.command_pct < _LEAST_PCT
+        if tripped or speed is None or not pump.running or is_slow:
             self._has_turned, self._still_since = False, None
             return False
         if speed >= _STILL_PCT:

@@ -65,6 +65,7 @@ class PumpOfSession:
         self.session = SessionOfPoints(name, [("PumpSpeedPercent", 100)])
         self.running, self.stalled, self.has_tripped = True, False, False
         self.is_last = self.is_first = False
+        self.command_pct = 70.0
 
     def tripped(self):
         return self.has_tripped
