@@ -16,8 +16,9 @@ heat_rejection_lost   the facility water does not flow although the valve is ope
             `max_supply_c` within `_LOOKAHEAD_S`. It ends when the water flows and the supply does
             not rise, at the earliest `_CLEAR_US` after the last evidence. While the supply is too
             warm, it also needs half of the loads' heat to leave the coolant: with limited loads
-            the supply stands for a few readings. A valve that has closed explains water that
-            stands, but only after `_CLOSED_US`: a false supply closes it too
+            the supply stands for a few readings; and facility water that flows: without loads the
+            supply stands too. Else a valve that has closed explains water that stands, but only
+            after `_CLOSED_US`: a false supply closes it too
 
 A facility flow meter can be false. Water that stands lets the supply rise by 6 K and more in
 `_FALSE_US`, and the return comes near to it. If the heat of the loads leaves the coolant meanwhile,
@@ -61,7 +62,7 @@ class CoolingHeadroom:
         self._noise_k = self._slope_k = self._heat_error_w = 0.0
         self._evidence_at = 0
         self._base = (0, 0.0)
-        self._shows_none = self._shows_flow = False
+        self._shows_none = self._shows_flow = self._has_meter = False
 
     @property
     def is_still(self) -> bool:
@@ -71,6 +72,7 @@ class CoolingHeadroom:
     def add_fws_flow(self, lpm: "float | None", valve_pct: "float | None") -> None:
         """Add a new reading of the facility flow."""
         self._shows_none = self._shows_flow = False
+        self._has_meter = lpm is not None
         if lpm is None or valve_pct is None:
             self.no_flow_count = 0
             return
@@ -164,6 +166,11 @@ class CoolingHeadroom:
         """Return whether certainly less than half of the loads' heat leaves the coolant."""
         return self.heat_w is not None and 2 * (self.heat_w + self._heat_error_w) < load_w
 
+    def _may_stand(self, load_w: int) -> bool:
+        """Return whether no facility flow is measured, or the heat does not leave the coolant."""
+        is_no_flow = self._has_meter and not self._shows_flow and not self.is_flow_false
+        return is_no_flow or self._is_heat_missing(load_w)
+
     def _detect_loss(self, supply: "tuple[int, float]", at_limit: bool, load_w: int) -> None:
         read_at, supply_c = supply
         rising = (
@@ -180,7 +187,7 @@ class CoolingHeadroom:
             self._evidence_at = read_at
             self.heat_rejection_lost = True
             self.loss_reason = "the facility water stands still" if is_still else "supply rises"
-        elif self._slope_k <= 0 and not (at_limit and self._is_heat_missing(load_w)):
+        elif self._slope_k <= 0 and not (at_limit and self._may_stand(load_w)):
             clear_us = _CLOSED_US if self.is_still else _CLEAR_US
             if read_at - self._evidence_at >= clear_us:
                 self.heat_rejection_lost = False

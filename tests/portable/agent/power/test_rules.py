@@ -287,6 +287,29 @@ def test_a_warm_supply_that_stands_does_not_end_a_loss_while_heat_is_missing():
         eq((load_w, is_at_limit, head.heat_rejection_lost), (load_w, is_at_limit, is_lost))
 
 
+def test_a_warm_supply_that_stands_without_loads_does_not_end_a_loss_without_flow():
+    """The loads are off and the valve is shut: nothing shows that heat can leave the coolant."""
+    for meter, is_at_limit, is_lost in (
+        ((80.0, 0.0), True, True),
+        ((0.2, 0.2), True, True),  # no flow since the start
+        ((80.0, 80.0), True, False),
+        ((80.0, 0.0), False, True),
+        ((0.2, 0.2), False, False),
+        ((None, None), True, False),
+    ):
+        head = CoolingHeadroom(44.0)
+        head.add_fws_flow(meter[0], 40.0)
+        run_steps(head, [33.0 + 0.4 * i for i in range(25)], load_w=90_000)
+        eq((meter, head.heat_rejection_lost), (meter, True))
+        head.add_fws_flow(meter[1], 0.0)
+        for i in range(25, 60):
+            head.step((i * SECOND, 42.0), 0.1, 60.0, 24.0, is_at_limit, 0)
+        eq((meter, is_at_limit, head.heat_rejection_lost), (meter, is_at_limit, is_lost))
+        head.add_fws_flow(80.0, 40.0)
+        run_steps(head, [42.0 - 0.1 * i for i in range(20)], True, 0, start_s=60)
+        eq((meter, head.heat_rejection_lost), (meter, False))
+
+
 def test_noise_is_no_rise():
     head = CoolingHeadroom(45.0)
     run_steps(head, [32.0, 31.0, 33.5, 36.0, 38.5, 39.0, 34.0, 31.0, 33.0, 35.5])
