@@ -107,7 +107,7 @@ class Interlock(Component):
         """Find the loads."""
         limits = self.agent.service("load_limits")
         self.protection.use_limits(limits)
-        self.stop_order.use_limits(limits)
+        self.stop_order.use_limits(limits, self.agent.pumps)
 
     # The control cycle.
 

@@ -106,7 +106,14 @@ class ManualControl:
             return False
         valve_pct, pump_pct = [min(number / 1000, 100.0) for number in numbers[1:]]
         self.begin_mode(words[0], numbers[0], (valve_pct, pump_pct), now)
+        order = self.agent.service("stop_order")
+        if order is not None and self._needs_stop(pump_pct):
+            order.expect(now)
         return True
+
+    def _needs_stop(self, pump_pct: float) -> bool:
+        """Return whether the mode is allowed only without loads."""
+        return self.mode != "hand" or pump_pct <= 0
 
     def _apply_mode(self, now: int, dt: float) -> None:
         """Claim the outputs of the operating mode. End the mode after its time."""
@@ -123,7 +130,8 @@ class ManualControl:
             pump_pct = 20.0
         arbiters[VALVE].claim(MANUAL, "manual", EXACT, self._valve_pct, mode)
         order = self.agent.service("stop_order")
-        if (mode == "hand" and pump_pct > 0) or order is None or order.may_stop(mode, now):
+        is_free = order is None or not self._needs_stop(pump_pct)
+        if is_free or order.may_stop(mode, now, 0, pump_pct):
             arbiters[PUMPS].claim(MANUAL, "manual", EXACT, pump_pct, mode)
 
     def _run_proof_test(self, now: int, dt: float) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agent.agent import Agent
+from agent.control.operation import manual_commands
 from agent.redundancy import handover
 from hil.bench.testbed_settings import TestbedSettings
 from hil.run.several.pair_run import PairRun
@@ -220,6 +221,37 @@ def test_a_latched_cause_survives_a_takeover(kind: str) -> None:
     run.run(40)
     assert latched(run, 1) == ["emergency_stop:button"]
     assert [pump.target_pct for pump in run.testbed.plant.pumps] == [0.0, 0.0]
+
+
+def pump_targets(run: PairRun, until_s: float) -> set[float]:
+    """Return the commands of all pumps until `until_s`, %."""
+    found: set[float] = set()
+    while run.world.now < until_s * 1e6:
+        run.run(run.world.now / 1e6 + 0.1)
+        found.update(pump.target_pct for pump in run.testbed.plant.pumps)
+    return found
+
+
+def test_a_takeover_during_a_stop_starts_no_pump() -> None:
+    """The new controller proves again that the loads are off; the pumps stand meanwhile."""
+    run = make_run("retain, safety, throttle")
+    press_and_release(run)
+    run.run(40)
+    run.begin_fault("power", 0)
+    assert pump_targets(run, 46) == {0.0}
+    assert latched(run, 1) == ["emergency_stop:button"]
+
+
+@pytest.mark.parametrize(("mode", "percent"), [("off", 0.0), ("fill", 30.0)])
+def test_a_takeover_in_a_mode_of_a_person_moves_no_pump(mode: str, percent: float) -> None:
+    run = make_run("cooling, safety, throttle")
+    run.start()
+    run.run(20)
+    manual_commands.override(component(run, 0, "cooling").manual, mode, 5, None, None, 20_000_000)
+    run.run(40)
+    run.begin_fault("swap", 0)
+    assert pump_targets(run, 46) == {percent}
+    assert component(run, 1, "cooling").manual.mode == mode
 
 
 @pytest.mark.parametrize("phase_s", [0.0, 0.35, 0.7])

@@ -400,6 +400,44 @@ def test_loads_are_off_before_the_pumps_stop():
     eq(order.may_stop("leak", again + 31 * SECOND), True)  # the proof counts for the whole stop
 
 
+class PumpAt:
+    """A pump with a known speed, percent; None: the speed is not known."""
+
+    def __init__(self, percent, is_lost=False):
+        self.session = SessionOfPoints("pump", [("PumpSpeedPercent", 100)])
+        self.session.lost = is_lost
+        self.percent = percent
+
+    def speed(self):
+        return self.percent
+
+
+def stops_immediately(pumps, pump_pct=0.0):
+    """Return whether the pumps may stop in the first cycle of a stop."""
+    order, limits = StopOrder(), RecordedLimits()
+    order.use_limits(limits, pumps)
+    order.expect(SECOND)  # of before the restart: no flow is no surprise
+    eq((order.is_asked(SECOND), limits.take()), (True, []))
+    stops = order.may_stop("off", 2 * SECOND, 0, pump_pct)
+    eq(limits.take(), [("limit", "off"), ("shed", "off")])
+    eq(order.may_stop("off", 3 * SECOND, 0, pump_pct), stops)
+    return stops
+
+
+def test_a_stop_starts_no_pump_that_stands():
+    eq(stops_immediately([PumpAt(0.0), PumpAt(0.0)]), True)
+    eq(stops_immediately([PumpAt(0.0), PumpAt(40.0)]), False)
+    eq(stops_immediately([PumpAt(30.2)], 30.0), True)  # the mode is in force already
+    eq(stops_immediately([PumpAt(40.0)], 30.0), False)
+
+
+def test_pumps_of_unknown_speed_do_not_count_as_standing():
+    eq(stops_immediately([PumpAt(None), PumpAt(0.0)]), False)
+    eq(stops_immediately([PumpAt(None, True), PumpAt(0.0)]), True)  # a lost drive gets no command
+    eq(stops_immediately([PumpAt(None, True)]), False)
+    eq(stops_immediately([]), False)
+
+
 def watch():
     pump = PumpOfSession("p0")
     return DriveWatch(pump), pump
