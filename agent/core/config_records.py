@@ -66,11 +66,11 @@ class LoopConfig:
     `is_driven`: the agent controls the actuators. Otherwise `actuators` is the CDU that gets the
     set-point and controls itself, or empty: then the agent only monitors. `sensor` is empty if the
     unit does not measure the value. `key_suffix`: the end of the key of the set-point, such as
-    "c" or "kpa".
+    "c" or "kpa". `configured`: the set-point with live changes, without requests of components.
     """
 
     def __init__(self, raw: "dict[str, Any]", key_suffix: str, actuators: "list[str]") -> None:
-        self.setpoint = round_to_thousandth(raw.get("setpoint_" + key_suffix, 0))
+        self.setpoint = self.configured = round_to_thousandth(raw.get("setpoint_" + key_suffix, 0))
         self.sensor: str = raw.get("sensor", "")
         self.is_driven = actuators != []
         self.actuators = [raw["cdu"]] if "cdu" in raw else actuators

@@ -131,11 +131,9 @@ class Retain(Component):
     def _lines(self, now: int) -> "list[str]":
         agent = self.agent
         lines = ["history %d" % self.history.next_number]
-        for key, loop, config in (
-            (SUPPLY, agent.supply_loop, agent.config.supply),
-            (PRESSURE, agent.pressure_loop, agent.config.pressure),
-        ):
-            base, active = to_thousandths(config.setpoint), to_thousandths(loop.config.setpoint)
+        for key, loop in ((SUPPLY, agent.supply_loop), (PRESSURE, agent.pressure_loop)):
+            config = loop.config
+            base, active = to_thousandths(config.configured), to_thousandths(config.setpoint)
             if active != base:
                 lines.append("%s %d %d" % (key, base, active))
         for i, (section, _, _) in enumerate(agent.config.components):

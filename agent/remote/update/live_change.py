@@ -83,8 +83,10 @@ def _apply_change(config: "Config", tunable: "Tunable | None", value: "Any") -> 
         low, high = number_text(tunable.low / 1000), number_text(tunable.high / 1000)
         limits = tunable.path, decimal_text(value), low, high
         raise ConfigError("%s: %s is outside %s to %s" % limits)
-    owner = getattr(config, tunable.loop) if tunable.loop else config
+    owner: Any = getattr(config, tunable.loop) if tunable.loop else config
     setattr(owner, tunable.attribute, round_to_thousandth(to_json(value)))
+    if tunable.attribute == "setpoint":  # the next start has it in its configuration
+        owner.configured = owner.setpoint
 
 
 def _check(config: "Config", loop: "LoopConfig", role: str, path: str, errors: "list[str]") -> None:

@@ -3,6 +3,7 @@
 
 import pytest
 
+from agent.core.actuator import SetpointRequest
 from hil.bench import operator_messages, optional_sections
 from hil.bench.testbed_settings import TestbedSettings
 from tests.hil.campaign.pair.remote_pair import (
@@ -44,6 +45,18 @@ def test_a_confirmed_change_is_at_both_controllers_when_it_is_reported() -> None
     assert agent.boot is not None
     assert agent.boot.slots.version == 1
     assert agent.boot.slots.trial is None
+
+
+def test_a_set_point_request_after_a_live_change_survives_a_takeover() -> None:
+    """The other controller started with the change: its configuration is not that of the start."""
+    run = make_run()
+    start(run)
+    begin_trial(run)
+    assert run.agents[0].agent is not None
+    run.agents[0].agent.request_setpoint(SetpointRequest("test", "supply", 30.5))
+    run.run(run.world.now / 1e6 + 3)
+    power_off(run, 0)
+    assert setpoint(run) == 30.5
 
 
 def test_a_change_that_needs_a_restart_is_a_planned_swap() -> None:

@@ -6,6 +6,7 @@ from agent.control.actuator.set_point import NoSensor, SetPointLoop
 from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest
 from agent.core.config_records import Config, LoopConfig
 from agent.remote.update.live_change import with_changes
+from agent.retain.component import Retain
 from tests.portable.agent.control.test_component import ROOM1, ROOM2, make_rig
 from tests.portable.support.agent_rig import CDU, VALVE, AgentRig, FieldbusRig, config
 from tests.portable.support.check import eq, near
@@ -94,6 +95,34 @@ def test_earlier_running_configuration_can_be_restored():
     eq((before.supply.setpoint, before.pressure.setpoint), (30.0, 100))
     rig.agent.apply_live_config(before)
     eq((setpoints(rig), rig.agent.supply_loop.config.gain), ((30.0, 100), 5))
+
+
+def kept(rig):
+    """Return what a restart or the other controller of a pair gets of the set-points."""
+    lines = Retain(rig.agent, {}, -1).state(0).decode().split("\n")
+    return [line for line in lines if line.split(" ")[0] in (SUPPLY, PRESSURE)]
+
+
+def test_only_a_request_is_kept_over_a_restart_and_not_a_change():
+    """The change is in the records of `remote`. One that was rolled back must not return."""
+    rig = start_rig()
+    change(rig, (SETPOINT, 33))
+    eq(kept(rig), [])
+    request(rig, SUPPLY, 30.0)
+    change(rig, (GAIN, 7))
+    eq(kept(rig), ["supply 33000 30000"])  # the next start has 33 in its configuration
+    request(rig, SUPPLY, 33.0)
+    eq(kept(rig), [])
+
+
+def test_a_request_of_before_a_change_that_is_rolled_back_is_kept():
+    rig = start_rig()
+    request(rig, SUPPLY, 30.0)
+    before = rig.agent.running_config()
+    change(rig, (SETPOINT, 33))
+    eq(kept(rig), [])
+    rig.agent.apply_live_config(before)
+    eq(kept(rig), ["supply 32000 30000"])
 
 
 def test_supply_limit_follows_a_change():
