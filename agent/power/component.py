@@ -182,6 +182,10 @@ class PowerLimitComponent(Component):
         self.plan.reset()
         self.plan.decode(plan)
 
+    def knows_caps(self) -> bool:
+        """Return whether the stored caps were read, or caps were commanded since the start."""
+        return self.kept.record.is_settled or self.cap_w > 0 or self.cap_pct < 100
+
     def _save(self) -> None:
         text = self.plan.encode()
         if self._store.is_open and text != self._stored:

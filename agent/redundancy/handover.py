@@ -69,9 +69,12 @@ def read_state(agent: "Agent", reason: str, now: int) -> bytes:
 
 
 def _limit_lines(agent: "Agent", now: int) -> "list[str]":
-    """Return the caps, the limits of the loads and the schedule."""
+    """Return the caps, the limits of the loads and the schedule; none if they are not known.
+
+    A controller whose store does not answer has no cap. It must not end one that the other has.
+    """
     limiter = agent.service("power_limits")
-    if limiter is None:
+    if limiter is None or not limiter.knows_caps():
         return []
     try:
         limits = limiter.kept.encode(limiter.cap_w, limiter.cap_pct).decode().split("\n")

@@ -170,6 +170,27 @@ def test_a_lifted_cap_does_not_return_from_the_store_of_the_other_controller() -
     assert b" 60\n" not in run.section_stores[0]["throttle"].records["throttle.limits"]
 
 
+def test_a_controller_that_cannot_read_its_caps_does_not_end_those_of_the_other_one() -> None:
+    """Both were off, and the one that starts first has a dead store."""
+    run = make_run("throttle")
+    run.start()
+    run.run(20)
+    limiter(run, 0).handle_command("shed", {"pct": 60}, run.world.now)
+    run.run(25)
+    for node in (0, 1):
+        run.begin_fault("power", node)
+    run.section_stores[1]["throttle"].set_absent(True)
+    run.run(26)
+    run.end_fault("power", 1)
+    run.run(32)
+    assert limiter(run, 1).cap_pct == 100
+    run.end_fault("power", 0)
+    run.run(37)
+    run.command(1, "swap")
+    run.run(42)
+    assert limiter(run, 0).cap_pct == 60
+
+
 @pytest.mark.parametrize(
     "name", ["component.PowerLimitComponent.take_over", "schedule.Schedule.encode"]
 )
