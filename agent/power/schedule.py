@@ -60,7 +60,8 @@ class Schedule:
         entry = ScheduleEntry(at_utc_us, action, value)
         if entry in self.entries:
             return ""
-        if len(self.entries) >= MAX_ENTRIES:
+        is_timed = at_utc_us > 0  # entries that wait for their time do not stop a direct order
+        if len([1 for other in self.entries if (other.at_utc_us > 0) == is_timed]) >= MAX_ENTRIES:
             return "%d entries wait already" % MAX_ENTRIES
         self.entries.append(entry)
         self.entries.sort()

@@ -53,7 +53,10 @@ def read_state(agent: "Agent", reason: str, now: int) -> bytes:
 
     `reason`: of the swap that is asked for, one of `REASONS`; empty: none is.
     """
-    state: bytes = _retained(agent).state(now)
+    retained = _retained(agent)
+    state: bytes = retained.state(now)
+    if not retained.is_known:  # it must not end latches and modes that the other one knows
+        state = state.partition(b"\n")[2]
     lines = []
     for number, actuator in enumerate([agent.valve] + list(agent.pumps)):
         percent = None if actuator is None else actuator.command_pct

@@ -39,12 +39,15 @@ _MAX_BYTES = 4096
 _RANGES = {SUPPLY: (15_000, 45_000), PRESSURE: (4_000, 480_000)}
 """Set-points that can be requested, in thousandths: those of `agent.core.tunable`, and 20 % beyond
 for the pressure of a group without its lead."""
+_HISTORY = b"history "
 _WAIT_US = 10 * SECOND
 """Time to wait for the record. Then the unit runs without it, and the next state replaces it."""
 
 
 class Retain(Component):
-    """The component. `restored`: number of lines that a component has taken back."""
+    """The component. `restored`: number of lines that a component has taken back. `is_known`: the
+    state of before the start was read, or there is no store.
+    """
 
     PORTS = ("store",)
     PROVIDES = ("retained_state",)
@@ -55,6 +58,7 @@ class Retain(Component):
         self.history = AlarmHistory(port)
         self.restored = 0
         self.retained_state = self
+        self.is_known = port < 0
         self._ignores_record = False
         self._record = StoredRecord(port, KEY)
         self._stored = b""
@@ -82,12 +86,15 @@ class Retain(Component):
     def receive(self, data: bytes, now: int) -> None:
         """Handle the stored state."""
         payload = self._record.receive(data)
+        self.is_known = self.is_known or self._record.is_settled
         if payload is not None and not self._ignores_record:
             self._restore_all(payload, now)
 
     def take_over(self, state: bytes, now: int) -> None:
-        """Restore the `state` of another controller of the unit. The own record does not count."""
-        self._ignores_record = True
+        """Restore the `state` of another controller of the unit. The own record does not count if
+        that one knows what was before its start: then its state begins with the history.
+        """
+        self.is_known = self._ignores_record = state[: len(_HISTORY)] == _HISTORY
         self._restore_all(state, now)
 
     def _restore_all(self, state: bytes, now: int) -> None:

@@ -244,6 +244,24 @@ def test_a_latched_cause_survives_a_takeover(kind: str) -> None:
     assert [pump.target_pct for pump in run.testbed.plant.pumps] == [0.0, 0.0]
 
 
+def test_a_controller_that_cannot_read_its_state_does_not_end_latches_of_the_other_one() -> None:
+    """Both were off, and the one that starts first has a dead store."""
+    run = make_run("retain, safety")
+    press_and_release(run)
+    for node in (0, 1):
+        run.begin_fault("power", node)
+    run.section_stores[1]["retain"].set_absent(True)
+    run.run(26)
+    run.end_fault("power", 1)
+    run.run(38)
+    assert latched(run, 1) == []
+    run.end_fault("power", 0)
+    run.run(43)
+    run.command(1, "swap")
+    run.run(48)
+    assert latched(run, 0) == ["emergency_stop:button"]
+
+
 def pump_targets(run: PairRun, until_s: float) -> set[float]:
     """Return the commands of all pumps until `until_s`, %."""
     found: set[float] = set()

@@ -190,8 +190,14 @@ def test_schedule_runs_in_order():
     assert "no action" in plan.add(1, "explode", 1)
     assert "outside" in plan.add(1, "cap_pct", 101)
     for i in range(MAX_ENTRIES):
-        eq(plan.add(i, "cap_w", i), "")
+        eq(plan.add(1 + i, "cap_w", i), "")
     assert "wait" in plan.add(1000, "cap_w", 1)
+    eq(plan.add(0, "cap_pct", 40), "")
+    eq(plan.pop_due(0), (0, "cap_pct", 40))
+    for i in range(MAX_ENTRIES):
+        eq(plan.add(0, "cap_w", i), "")
+    assert "wait" in plan.add(0, "cap_w", 1000)
+    eq([plan.pop_due(0) for _ in range(MAX_ENTRIES)][0], (0, "cap_w", 0))
     again = Schedule()
     again.decode(plan.encode() + b"\nnonsense\n1 cap_pct x\n")
     eq(again.entries, plan.entries)
