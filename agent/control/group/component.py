@@ -145,9 +145,8 @@ class GroupComponent(Component):
         self._follower = LeadFollower()
         self._reports: dict[int, GroupReport] = {}
         self._started = self._due = 0
-        self._base_kpa = agent.config.pressure.setpoint
-        self._header = HeaderPressure(self.own, int(self._base_kpa * 1000))
-        self._lead_watch = LeadWatch(self._base_kpa)
+        self._header = HeaderPressure(self.own, int(agent.config.pressure.setpoint * 1000))
+        self._lead_watch = LeadWatch()
         self._is_starting = False
         self._out: Actions = []
 
@@ -264,9 +263,17 @@ class GroupComponent(Component):
         lead = 0 if unit == self.own else unit
         pressure_kpa = None if not lead or self._is_starting else self._pressure_kpa(now)
         lead_pct = self._reports[lead].pump_milli / 1000 if lead else 0.0
-        self._lead_watch.step(lead, pressure_kpa, lead_pct, self._speed_pct())
+        off_kpa = None if pressure_kpa is None else pressure_kpa - self._setpoint_kpa
+        off_share = None if off_kpa is None else off_kpa / self._setpoint_kpa
+        self._lead_watch.step(lead, off_share, lead_pct, self._speed_pct())
         if self._lead_watch.refused:
             self._is_whole = False
+
+    @property
+    def _setpoint_kpa(self) -> float:
+        """The set-point of the header without the droop of this unit, with live changes."""
+        config = self.agent.pressure_loop.config
+        return config.configured if self._is_droop else config.setpoint
 
     def _others_pct(self) -> "list[float]":
         """Return the speed of each other running unit, percent; 0: it reports none."""
@@ -306,7 +313,7 @@ class GroupComponent(Component):
 
         Without a known speed it stays as it is.
         """
-        base, speed = self._base_kpa, self._speed_pct()
+        base, speed = self.agent.pressure_loop.config.configured, self._speed_pct()
         if self._is_whole:
             if self._is_droop:
                 self._is_droop = False
@@ -355,7 +362,7 @@ class GroupComponent(Component):
         if pressure_kpa is None and not fastest_pct:
             return False
         own = max([pump.speed() or 0.0 for pump in self.agent.pumps] + [0.0])
-        level = 1.0 if pressure_kpa is None else pressure_kpa / self._base_kpa
+        level = 1.0 if pressure_kpa is None else pressure_kpa / self._setpoint_kpa
         flow_lpm = self._flow.value(now)
         pushes = flow_lpm is None or flow_lpm * 1000 > _PUSH_LPM_KW * self._capacity_w
         view = HeaderView(fastest_pct, len(others), own, level, pushes)

@@ -20,22 +20,22 @@ _NEAR_PCT = 5.0
 class LeadWatch:
     """The check of one unit. `refused`: number of the refused lead; 0: none."""
 
-    def __init__(self, setpoint_kpa: float) -> None:
-        self._limit_kpa = _OFF_SHARE * setpoint_kpa
-        self._setpoint_kpa = setpoint_kpa
+    def __init__(self) -> None:
         self.refused = 0
         self._lead = 0
         self._count_s = 0
 
     def step(
-        self, lead: int, pressure_kpa: "float | None", lead_pct: float, own_pct: "float | None"
+        self, lead: int, off_share: "float | None", lead_pct: float, own_pct: "float | None"
     ) -> None:
-        """Take this second: unit `lead` controls (0: this unit or none). None: not known."""
+        """Take this second: unit `lead` controls (0: this unit or none). `off_share`: difference of
+        the pressure from the set-point, part of the set-point. None: not known.
+        """
         if lead != self._lead:
             self._lead, self.refused, self._count_s = lead, 0, 0
-        if not lead or pressure_kpa is None:
+        if not lead or off_share is None:
             return
-        is_off = abs(pressure_kpa - self._setpoint_kpa) > self._limit_kpa
+        is_off = abs(off_share) > _OFF_SHARE
         if self.refused:
             is_near = own_pct is not None and abs(own_pct - lead_pct) <= _NEAR_PCT
             changes = is_near and not is_off

@@ -9,19 +9,19 @@ from hil.run.several.group_run import GroupRun
 
 def step(watch: LeadWatch, seconds: int, kpa: float | None, lead_pct: float, lead: int = 1) -> int:
     for _ in range(seconds):
-        watch.step(lead, kpa, lead_pct, 60.0)
+        watch.step(lead, None if kpa is None else (kpa - 80.0) / 80.0, lead_pct, 60.0)
     return watch.refused
 
 
 @pytest.mark.parametrize(("kpa", "refused"), [(67.0, 1), (69.0, 0), (91.0, 0), (93.0, 1)])
 def test_a_pressure_that_is_off_for_a_minute_refuses_the_lead(kpa: float, refused: int) -> None:
-    watch = LeadWatch(80.0)
+    watch = LeadWatch()
     assert step(watch, OFF_S - 1, kpa, 60.0) == 0
     assert step(watch, 1, kpa, 60.0) == refused
 
 
 def test_a_shorter_difference_or_an_unknown_pressure_does_not() -> None:
-    watch = LeadWatch(80.0)
+    watch = LeadWatch()
     for _ in range(9):
         step(watch, OFF_S - 1, 20.0, 60.0)
         assert step(watch, 1, 80.0, 60.0) == 0
@@ -29,7 +29,7 @@ def test_a_shorter_difference_or_an_unknown_pressure_does_not() -> None:
 
 
 def test_the_lead_is_taken_again_when_its_speed_and_the_pressure_agree() -> None:
-    watch = LeadWatch(80.0)
+    watch = LeadWatch()
     assert step(watch, OFF_S, 20.0, 100.0) == 1
     assert step(watch, 10 * OFF_S, 80.0, 100.0) == 1
     assert step(watch, 10 * OFF_S, 20.0, 60.0) == 1
@@ -38,7 +38,7 @@ def test_the_lead_is_taken_again_when_its_speed_and_the_pressure_agree() -> None
 
 
 def test_another_lead_is_taken_at_once() -> None:
-    watch = LeadWatch(80.0)
+    watch = LeadWatch()
     assert step(watch, OFF_S, 20.0, 100.0) == 1
     assert step(watch, 1, 20.0, 100.0, lead=2) == 0
     assert step(watch, OFF_S, 20.0, 100.0, lead=0) == 0

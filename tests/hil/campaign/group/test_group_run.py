@@ -4,6 +4,7 @@
 import pytest
 
 from agent.core.actuator import EXACT, INTERLOCK, MANUAL, SetpointRequest
+from agent.remote.update.live_change import with_changes
 from hil.campaign.group.group_cases import KINDS, GroupCase, run_case
 from hil.run.several.group_run import GroupRun
 
@@ -113,6 +114,23 @@ def test_followers_take_the_speed_of_the_lead_and_use_droop_without_it() -> None
     assert {agent.pressure_loop.config.setpoint for agent in run.agents} == {
         run.agents[0].config.pressure.setpoint
     }
+
+
+def test_a_changed_set_point_survives_the_droop_and_refuses_no_lead() -> None:
+    """Operators change `control.dp.setpoint_kpa` of all units, and the lead is lost for a while."""
+    run = GroupRun(3, 100.0, shared="header")
+    run.start()
+    run.run(30)
+    for agent in run.agents:
+        changes = [("control.dp.setpoint_kpa", 60)]
+        agent.apply_live_config(with_changes(agent.running_config(), changes))
+    run.run(110)
+    assert [run.group(unit)._lead_watch.refused for unit in (1, 2, 3)] == [0, 0, 0]
+    run.lan.separate({1}, {1, 2, 3})
+    run.run(140)
+    run.lan.cut.clear()
+    run.run(170)
+    assert {agent.pressure_loop.config.setpoint for agent in run.agents} == {60}
 
 
 def test_a_follower_runs_as_many_pumps_as_the_lead() -> None:
@@ -276,4 +294,4 @@ def test_a_speed_that_is_not_known_does_not_move_the_set_point(
     group.agent.pumps[0].command_pct = 70.0
     group._droop()
     assert len(asked) == 1
-    assert asked[0].value == pytest.approx(group._base_kpa - 6.0)
+    assert asked[0].value == pytest.approx(group._setpoint_kpa - 6.0)

@@ -197,7 +197,8 @@ def test_schedule_runs_in_order():
     for i in range(MAX_ENTRIES):
         eq(plan.add(0, "cap_w", i), "")
     assert "wait" in plan.add(0, "cap_w", 1000)
-    eq([plan.pop_due(0) for _ in range(MAX_ENTRIES)][0], (0, "cap_w", 0))
+    due = [plan.pop_due(0) for _ in range(MAX_ENTRIES)]
+    eq((due[0], due[-1]), ((0, "cap_w", 0), (0, "cap_w", MAX_ENTRIES - 1)))
     again = Schedule()
     again.decode(plan.encode() + b"\nnonsense\n1 cap_pct x\n")
     eq(again.entries, plan.entries)
