@@ -45,7 +45,7 @@ after `_SUSPECT_US`. At the limit of the class it limits the power after `_SUSPE
 
 All devices warm: no flow. One device warm: its own branch is blocked. Heat that has stood for
 `_STOOD_US` while flow and pressure were usual is no sign of a loss: the row has little flow, or the
-factor is wrong. Only `_WARM_K` more is a sign then. Else one false gauge would be a loss.
+factor is wrong. Only `_WARM_K` more is a sign then. Else one false sensor would be a loss.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord

@@ -331,7 +331,7 @@ def test_no_flow_needs_all_devices():
 
 
 def test_a_device_that_stays_warm_while_coolant_flows_is_no_sign_of_a_loss():
-    """Little flow is usual in this row. With one false gauge, heat that stands must not count."""
+    """Little flow is usual in this row. With one false sensor, heat that stands must not count."""
     bench = HeatRig()
     bench.settle()
     for _ in range(29):
