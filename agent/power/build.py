@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.context import Context
+    from agent.power.detector.device_heat import DeviceHeat
     from drivers.redfish.client import RedfishClient
 
 
@@ -107,6 +108,16 @@ def _import_redfish() -> "tuple[Any, Any]":
     except ImportError:
         raise ConfigError("throttle.ports: this machine has no code for it")
     return RedfishClient, RedfishTarget
+
+
+def build_device_heats(loads: "list[Load]") -> "list[DeviceHeat]":
+    """Return the checks of the device temperatures, which come from the services only."""
+    served = [load for load in loads if load.can_limit]
+    if not served:
+        return []
+    from agent.power.detector.device_heat import DeviceHeat  # noqa: PLC0415 - needs a service
+
+    return [DeviceHeat(load) for load in served]
 
 
 def _host_of(address: str) -> str:

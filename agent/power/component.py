@@ -30,12 +30,11 @@ from agent.core.errors import CommandError
 from agent.core.stored_record import StoredRecord
 from agent.power import report
 from agent.power.demand_interval import DemandInterval
-from agent.power.detector.device_heat import DeviceHeat, all_warm
 from agent.power.limit.allocator import LoadDemand, allocate_power
 from agent.power.limit.effect_proof import EffectProof
 from agent.power.limit.kept_limits import KeptLimits
 from agent.power.limit.limit_ramp import LimitRamp
-from agent.power.limit.load_limits import LoadLimits
+from agent.power.limit.load_limits import LoadLimits, all_warm
 from agent.power.limit.load_shed import LoadShedding
 from agent.power.measurement import PowerMeasurement
 from agent.power.schedule import Schedule
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 
     from agent.core.component.base import Actions
     from agent.core.context import Context
+    from agent.power.detector.device_heat import DeviceHeat
     from agent.power.load import Load
     from protocols.cbor import Map
 
@@ -82,7 +82,7 @@ class PowerLimitComponent(Component):
         self.measurement = PowerMeasurement(agent, settings, self.loads)
         self.headroom = self.measurement.headroom
         self.load_limits = LoadLimits(agent, self.loads)
-        self.devices = [DeviceHeat(load) for load in self.loads if load.can_limit]
+        self.devices: list[DeviceHeat] = build.build_device_heats(self.loads)
         self._load_shedding = LoadShedding(
             agent, settings, self.loads, self.optics, self.headroom, self.load_limits
         )

@@ -3,7 +3,6 @@
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.json_writer import JsonObject
-from agent.power.detector.device_heat import DEVICE_HOT, DEVICE_SENSOR
 from agent.power.detector.inlet_trend import INLET_RISES
 from agent.power.limit.kept_limits import CAPS_RESTORED
 from protocols.time_units import SECOND
@@ -47,6 +46,12 @@ THROTTLED = AlarmRecord("throttled", NORMAL, "loads are limited to %d of %d W", 
 LIMIT_REFUSED = AlarmRecord("limit_refused", NORMAL, "does not take its limit", "load", True)
 SERVICE_SILENT = AlarmRecord(
     "service_silent", NORMAL, "no reading from the management service of", "load", True
+)
+DEVICE_HOT = AlarmRecord(
+    "device_hot", NORMAL, "is hotter than its power and the supply explain:", "load", True
+)
+DEVICE_SENSOR = AlarmRecord(
+    "device_sensor", NORMAL, "shows a device temperature that no heat explains:", "load", True
 )
 
 _SILENT_US = 60 * SECOND

@@ -38,7 +38,6 @@ MODULES = (
     "agent.power.report",
     "agent.power.limit.load_shed",
     "agent.power.limit.effect_proof",
-    "agent.power.detector.device_heat",
     "agent.power.detector.inlet_trend",
     "agent.power.limit.kept_limits",
     "agent.power.optics_monitor",

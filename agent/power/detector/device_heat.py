@@ -48,20 +48,12 @@ All devices warm: no flow. One device warm: its own branch is blocked. Heat that
 factor is wrong. Only `_WARM_K` more is a sign then. Else one false sensor would be a loss.
 """
 
-from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.power.detector.case_check import CaseCheck
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.power.load import Load
-
-DEVICE_HOT = AlarmRecord(
-    "device_hot", NORMAL, "is hotter than its power and the supply explain:", "load", True
-)
-DEVICE_SENSOR = AlarmRecord(
-    "device_sensor", NORMAL, "shows a device temperature that no heat explains:", "load", True
-)
 
 _WARM_K, _HOT_K = 4.0, 8.0
 _END_K = 2.0
@@ -306,9 +298,3 @@ def _follow_down(value: "float | None", new: float, dt: float) -> float:
     if value is None or new >= value:
         return new
     return value + (new - value) * min(1.0, dt / _FOLLOW_S)
-
-
-def all_warm(devices: "list[DeviceHeat]") -> "bool | None":
-    """Return whether all measured devices show a loss of flow; None: none is measured."""
-    found = [device.shows_loss for device in devices if device.shows_loss is not None]
-    return False not in found if found else None

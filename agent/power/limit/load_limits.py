@@ -13,6 +13,7 @@ direction, `devices_warm` tells the protection what the device temperatures show
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.context import Context
+    from agent.power.detector.device_heat import DeviceHeat
     from agent.power.load import Load
 
 
@@ -119,3 +120,9 @@ class LoadLimits:
     def proven_off(self) -> bool:
         """Return whether all loads have drawn less than 5 % of their rating since the order."""
         return False not in [not load.is_on and load.is_proven_off for load in self._loads]
+
+
+def all_warm(devices: "list[DeviceHeat]") -> "bool | None":
+    """Return whether all measured devices show a loss of flow; None: none is measured."""
+    found = [device.shows_loss for device in devices if device.shows_loss is not None]
+    return False not in found if found else None

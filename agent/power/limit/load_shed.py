@@ -7,7 +7,8 @@ All loads of the lowest priority are switched off together. They are restored on
 highest priority first. A load whose service has not confirmed its limit waits `_SERVICE_WAIT_US`
 longer, because its outlets would switch it on with an unknown limit. After a loss of power the
 service starts in this time. If it stays silent, the load runs: the supply carries its full power.
-A load that was overheated stays off while a branch of the row is shut.
+A load that was overheated stays off while a branch of the row is shut, and one with a hot module
+while it is hot. Modules cool slowly: the others return, because their heat keeps the supply dry.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -66,12 +67,12 @@ class LoadShedding:
         """
         headroom = self._headroom
         self.follow_protection(now)
-        hot_modules = [
-            monitor for monitor in self._optics if monitor.update(self._agent.alarms, now)
+        with_hot_modules = [
+            monitor.load for monitor in self._optics if monitor.update(self._agent.alarms, now)
         ]
-        for monitor in hot_modules:
-            if monitor.load is not None and monitor.load.is_on and monitor.load.can_switch:
-                self._switch(monitor.load, False, now)
+        for module_load in with_hot_modules:
+            if module_load is not None and module_load.is_on and module_load.can_switch:
+                self._switch(module_load, False, now)
         if headroom.supply_c is None:
             return
         predicted_c = headroom.supply_c + max(0.0, headroom.rise_k_s) * self._lead_s
@@ -87,13 +88,12 @@ class LoadShedding:
             self._shed(now)
         elif (
             not overheating
-            and not hot_modules
             and not shortfall_w
             and in_restore_slot
             and not headroom.heat_rejection_lost
             and not self._limits.is_active
         ):
-            self._restore(headroom.supply_c, now)
+            self._restore(headroom.supply_c, with_hot_modules, now)
 
     def follow_protection(self, now: int) -> None:
         """Switch off all loads by order, those that ignore a limit of the protection, and those
@@ -164,13 +164,14 @@ class LoadShedding:
                 self._switch(load, False, now)
         self._next_shed_at = now + _SHED_INTERVAL_US
 
-    def _restore(self, supply_c: float, now: int) -> None:
+    def _restore(self, supply_c: float, kept_off: "list[Load | None]", now: int) -> None:
         all_overheated = self._are_all_overheated()
         # The place decides between equal priorities: a sort of MicroPython is not stable.
         off = [
             (-load.priority, position)
             for position, load in enumerate(self._loads)
             if not load.is_on
+            and load not in kept_off
             and not (self._limits.is_branch_shut and load.heat_trips)
             and (load.is_case_known or not all_overheated)
         ]

@@ -96,6 +96,8 @@ _NETWORK_MODULES = (
     "agent/clock/ntp/",
     "agent/northbound/",
     "agent/control/group/",
+    "agent/power/detector/case_check.py",
+    "agent/power/detector/device_heat.py",
     "drivers/redfish/",
     "drivers/ports/datagram.py",
     "drivers/ports/micropython/pem.py",
@@ -104,7 +106,8 @@ _NETWORK_MODULES = (
     "drivers/ports/micropython/tls_date.py",
     "protocols/http.py",
 )
-"""Modules that need sockets, termios or a second process. These boards have none of them."""
+"""Modules that need sockets, termios or a second process, and what only serves those: temperatures
+of devices come by Redfish. These boards have none of them."""
 _COMMAND_MODULES = (
     "agent/config/json_schema.py",
     "agent/telemetry/bus_text.py",

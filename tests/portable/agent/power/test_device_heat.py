@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Device temperatures: what is warm, hot and overheated, and what is not used."""
 
-from agent.power.detector.device_heat import DeviceHeat, all_warm
+from agent.power.detector.device_heat import DeviceHeat
+from agent.power.limit.load_limits import all_warm
 from agent.power.load import Load
 from agent.power.load_class import find_class
 from drivers.redfish.client import RedfishClient

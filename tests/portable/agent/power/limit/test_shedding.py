@@ -113,7 +113,7 @@ def test_what_keeps_loads_off():
         lambda row: setattr(row.optics[0], "is_hot", True),
     ):
         load = make_load()
-        row = Row([load], [FakeOptics(make_load("o", served=False))])
+        row = Row([load], [FakeOptics(load)])
         load.keep_off(0)
         row.now = 100 * SECOND
         change(row)
@@ -127,6 +127,19 @@ def test_what_keeps_loads_off():
     hot.loads[0].keep_off(0)
     hot.now = 100 * SECOND
     eq(hot.step(), [False, True])
+
+
+def test_a_hot_module_keeps_no_other_load_off():
+    row = Row([make_load("a"), make_load("b")])
+    row.optics += [FakeOptics(row.loads[0]), FakeOptics(None)]
+    for optics in row.optics:
+        optics.is_hot = True
+    for load in row.loads:
+        load.keep_off(0)
+    row.now = 100 * SECOND
+    eq(row.step(), [False, True])
+    row.optics[0].is_hot = False
+    eq(row.step(), [True, True])
 
 
 def test_a_load_waits_for_its_service_before_it_runs_below_its_rating():
