@@ -36,6 +36,8 @@ _MAX_DIGITS = 9
 _HOUR_US = 3600 * SECOND
 _UNFIT_US = 10 * SECOND
 _RESTART_US = 10 * SECOND
+_SWAP_WAIT_US = 10 * SECOND
+"""Time in which a swap must begin; then the command is dropped."""
 
 
 def _retained(agent: "Agent") -> "Any":
@@ -166,17 +168,25 @@ def restore_state(agent: "Agent", state: bytes, now: int) -> None:
 
 
 class SwapRule:
-    """When a planned swap is due. `rotate_us`: 0 for no rotation. Times are monotonic µs."""
+    """When a planned swap is due, and when the other controller needs the state.
+
+    `rotate_us`: 0 for no rotation. `reason`: of the last swap that was asked for, one of `REASONS`.
+    `begins`: it is asked for since this step. Times are monotonic µs.
+    """
 
     def __init__(self, rotate_us: int) -> None:
         self._rotate_us = rotate_us
         self._active_since = self._fit_at = NEVER
         self._takeovers: list[int] = []
         self._swaps: list[int] = []
+        self._until = self._state_at = 0
+        self._has_change = False
         self.reason = ""
+        self.begins = False
 
     def begin_active(self, now: int) -> None:
         """This controller became active."""
+        self._until = 0
         self._active_since = self._fit_at = now
         self._takeovers = [at for at in self._takeovers if now - at < _HOUR_US][-9:] + [now]
 
@@ -184,20 +194,52 @@ class SwapRule:
         """Return whether it became active more than `MAX_SWAPS` times in the last hour."""
         return len([at for at in self._takeovers if now - at < _HOUR_US]) > MAX_SWAPS
 
-    def command(self, is_fit: bool, peer_is_fit: bool, now: int) -> int:
-        """Return `SWAP` when a swap is due, for the table of roles."""
+    def step(
+        self, command: int, is_restart_asked: bool, is_fit: bool, is_peer_ready: bool, now: int
+    ) -> int:
+        """Return the command of a person, or `SWAP` when one is due. A restart waits for a swap."""
+        reason = "command"
+        if command == NO_COMMAND and not is_restart_asked:
+            reason = self._due_reason(is_fit, is_peer_ready, now)
+            command = SWAP if reason else NO_COMMAND
+        elif command == NO_COMMAND and is_peer_ready:
+            command = SWAP
+        self.begins = False
+        if command == SWAP:
+            if not self.is_asked(now):
+                self.reason = reason
+                self.begins = reason != "command" or is_restart_asked
+            self._until = now + _SWAP_WAIT_US
+        return command
+
+    def _due_reason(self, is_fit: bool, is_peer_ready: bool, now: int) -> str:
+        """Return why a swap is due without a command; empty: none is."""
         if is_fit:
             self._fit_at = now
         self._swaps = [at for at in self._swaps if now - at < _HOUR_US]
-        if not peer_is_fit or len(self._swaps) >= MAX_SWAPS:
-            return NO_COMMAND
+        if not is_peer_ready or len(self._swaps) >= MAX_SWAPS:
+            return ""
         if now - self._fit_at > _UNFIT_US:
-            self.reason = "health"
-        elif is_fit and self._rotate_us and now - self._active_since >= self._rotate_us:
-            self.reason = "time"
-        else:
-            return NO_COMMAND
-        return SWAP
+            return "health"
+        if is_fit and self._rotate_us and now - self._active_since >= self._rotate_us:
+            return "time"
+        return ""
+
+    def is_asked(self, now: int) -> bool:
+        """Return whether a swap is asked for."""
+        return now < self._until
+
+    def note_change(self) -> None:
+        """An alarm has changed: a cause that latches must not wait for a second."""
+        self._has_change = True
+
+    def is_state_due(self, now: int) -> bool:
+        """Return whether the state is to be replicated now: each second, and for each swap."""
+        is_due = now >= self._state_at or self.is_asked(now)
+        if is_due:
+            self._state_at = now + SECOND
+        has_change, self._has_change = self._has_change, False
+        return is_due or has_change
 
     def count_swap(self, now: int) -> None:
         """A swap begins."""

@@ -75,8 +75,6 @@ _BUFFERED_US = 50 * MILLISECOND
 """Time in which the runtime reads what waited in the buffer of the port."""
 _LINK_GRACE_US = 3 * SECOND
 """Time after the start of the active role in which the link may be down without an alarm."""
-_SWAP_WAIT_US = 10 * SECOND
-"""Time in which a swap must begin; then the command is dropped."""
 _RUNNING = (READ, ACTIVE)
 _STORED = (STANDBY, ACTIVE, OUT)
 """Roles that last; the others are not worth a write to flash."""
@@ -114,10 +112,8 @@ class PairedAgent:
         self._restart = RestartRule()
         self._closed_ports = settings.link_ports
         self._swaps = SwapRule(settings.rotate_us)
-        self._state_at = self._swap_until = 0
-        self._has_alarm_change = False
         self._active_at: int | None = None
-        self._swap_reason = self._read_reason = ""
+        self._read_reason = ""
         self._watch = LineWatch(settings.char_us, self.beacons.unit, self.beacons.peer_unit)
         self._link = PortLink(FIRST_BUS, "bus", settings.bus_address)
         self._out: Actions = []
@@ -360,27 +356,14 @@ class PairedAgent:
             return command if command != SWAP else NO_COMMAND
         if not ports.has_link:
             return command
-        reason = "command"
-        if command == NO_COMMAND:
-            is_ready = ports.peer.peer_fit and self.state.word == WORD_READY
-            if not self._restart.is_asked:
-                command = self._swaps.command(ports.is_fit(), is_ready, now)
-                reason = self._swaps.reason
-            elif is_ready:
-                command = SWAP
-            if command == SWAP and now >= self._swap_until:
-                self._print("swap by %s" % reason)
-        if command == SWAP:
-            if now >= self._swap_until:
-                self._swap_reason = reason
-            self._swap_until = now + _SWAP_WAIT_US
-        is_asked = now < self._swap_until
-        is_due = now >= self._state_at or is_asked
-        if is_due or self._has_alarm_change:
-            self._state_at = now + SECOND if is_due else self._state_at
-            self._has_alarm_change = False
-            ports.peer.set_state(read_state(agent, self._swap_reason if is_asked else "", now))
-        if command == TAKE_OUT or not is_asked:
+        is_ready = ports.peer.peer_fit and self.state.word == WORD_READY
+        command = self._swaps.step(command, self._restart.is_asked, ports.is_fit(), is_ready, now)
+        if self._swaps.begins:
+            self._print("swap by %s" % self._swaps.reason)
+        if self._swaps.is_state_due(now):
+            reason = self._swaps.reason if self._swaps.is_asked(now) else ""
+            ports.peer.set_state(read_state(agent, reason, now))
+        if command == TAKE_OUT or not self._swaps.is_asked(now):
             return command
         # The swap begins when the peer has the last state; it is dropped when the peer cannot.
         return SWAP if ports.peer.is_in_sync() else NO_COMMAND
@@ -412,7 +395,6 @@ class PairedAgent:
             self.takeovers += 1
             self._active_at = now
             self.reason = self._read_reason
-            self._swap_until = 0
             self.beacons.begin_active(now)
             self._swaps.begin_active(now)
         elif role == OFFER:
@@ -478,7 +460,7 @@ class PairedAgent:
 
     def _on_alarm(self, now: int, change: str, code: str, text: str) -> None:
         """Replicate the state immediately: a cause that latches must not wait for a second."""
-        self._has_alarm_change = True
+        self._swaps.note_change()
 
     def _drop_agent(self) -> None:
         self.agent = None
