@@ -262,13 +262,14 @@ class DeviceHeat:
         self._show_heat(now)
 
     def _note_standing(self, excess_k: float, now: int) -> None:
-        """Note the excess that stands while flow and pressure are usual. It is kept without them.
+        """Note the excess that stands while flow and pressure are usual. It is kept without them,
+        and during a loss of flow: then false sensors show both.
 
         Each reading moves a case, so a falling one does not end it.
         """
         if excess_k <= _END_K:
             self._stood_k = 0.0
-        if excess_k <= _END_K or not self._is_flow_seen:
+        if excess_k <= _END_K or not self._is_flow_seen or self._had_loss:
             self._stood_from = now
         elif now - self._stood_from >= _STOOD_US:
             self._stood_k = excess_k if excess_k > _WARM_K else 0.0

@@ -21,11 +21,21 @@ class HeatRig:
         self.heat = DeviceHeat(self.load)
         self.second = 0
 
-    def step(self, case_c, watts=900, supply_c=32.0, is_branch_shut=False, is_flow_seen=False):
+    def step(
+        self,
+        case_c,
+        watts=900,
+        supply_c=32.0,
+        is_branch_shut=False,
+        is_flow_seen=False,
+        is_flow_lost=False,
+    ):
         self.second += 1
         self.target.case_c, self.target.power_w = case_c, watts
         self.target.read_at = self.second * SECOND
-        self.heat.step(supply_c, self.second * SECOND, is_branch_shut, is_flow_seen=is_flow_seen)
+        self.heat.step(
+            supply_c, self.second * SECOND, is_branch_shut, False, is_flow_lost, is_flow_seen
+        )
         return self.heat.is_warm, self.load.is_hot, self.load.is_overheated
 
     def settle(self, case_c=62.0, watts=900):
@@ -377,6 +387,15 @@ def test_a_device_that_stays_warm_without_a_flow_that_is_seen_counts_always():
     bench.settle()
     for i in range(100):
         bench.step(67.0 + 0.001 * i)
+    eq(all_warm([bench.heat]), True)
+
+
+def test_heat_that_stands_during_a_loss_of_flow_stays_a_sign():
+    """Meters that stand show flow and pressure, and blocked drives are the second sign."""
+    bench = HeatRig()
+    bench.settle()
+    for _ in range(100):
+        bench.step(67.0, is_flow_seen=True, is_flow_lost=True)
     eq(all_warm([bench.heat]), True)
 
 
