@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
     from agent.core.component.base import Actions
     from agent.core.context import Context
-    from agent.power.detector.device_heat import DeviceHeat
     from agent.power.load import Load
     from protocols.cbor import Map
 
@@ -82,7 +81,7 @@ class PowerLimitComponent(Component):
         self.measurement = PowerMeasurement(agent, settings, self.loads)
         self.headroom = self.measurement.headroom
         self.load_limits = LoadLimits(agent, self.loads)
-        self.devices: list[DeviceHeat] = build.build_device_heats(self.loads)
+        self.devices = build.build_device_heats(self.loads)
         self._load_shedding = LoadShedding(
             agent, settings, self.loads, self.optics, self.headroom, self.load_limits
         )

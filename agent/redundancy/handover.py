@@ -55,10 +55,7 @@ def read_state(agent: "Agent", reason: str, now: int) -> bytes:
 
     `reason`: of the swap that is asked for, one of `REASONS`; empty: none is.
     """
-    retained = _retained(agent)
-    state: bytes = retained.state(now)
-    if not retained.is_known:  # it must not end latches and modes that the other one knows
-        state = state.partition(b"\n")[2]
+    state: bytes = _retained(agent).replica(now)
     lines = []
     for number, actuator in enumerate([agent.valve] + list(agent.pumps)):
         percent = None if actuator is None else actuator.command_pct

@@ -132,8 +132,15 @@ class Retain(Component):
             self.restored += 1
 
     def state(self, now: int) -> bytes:
-        """Return the state that must survive a restart, or a change of the controller."""
+        """Return the state that must survive a restart."""
         return "\n".join(self._lines(now)).encode()
+
+    def replica(self, now: int) -> bytes:
+        """Return the state for the other controller of a pair; see `take_over`. If it is not known,
+        it has no history: it must not end latches and modes that the other one knows.
+        """
+        first = 0 if self.is_known else 1
+        return "\n".join(self._lines(now)[first:]).encode()
 
     def _lines(self, now: int) -> "list[str]":
         agent = self.agent

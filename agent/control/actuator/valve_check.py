@@ -78,15 +78,13 @@ class ValveCheck:
         position = valve.position()
         is_stuck = self._still.step(position, valve.command_pct, self._apart_pct, dt)
         if cooling is not None:
-            fws_lpm = readings.fws_flow_lpm
-            proof_lpm = readings.fws_proof_lpm
-            is_reversed = self._sign.step(position, proof_lpm, cooling.exchanger, dt)
+            is_reversed = self._sign.step(position, readings.fws_proof_lpm, cooling.exchanger, dt)
             by_heat = self._heat_sign.step(
                 position, valve.command_pct, readings, cooling.exchanger, dt
             )
             if is_reversed or by_heat:
                 valve.reverse()
-            self._check_flow(cooling, position, fws_lpm, dt)
+            self._check_flow(cooling, position, readings.fws_flow_lpm, dt)
             self._check_temperature(cooling, readings.fws_supply_c, dt)
         valve.set_limited(is_stuck or self.is_flow_low)
         return self._position_conditions(position, is_stuck, dt) + self._facility_conditions()

@@ -263,8 +263,8 @@ class GroupComponent(Component):
         lead = 0 if unit == self.own else unit
         pressure_kpa = None if not lead or self._is_starting else self._pressure_kpa(now)
         lead_pct = self._reports[lead].pump_milli / 1000 if lead else 0.0
-        off_kpa = None if pressure_kpa is None else pressure_kpa - self._setpoint_kpa
-        off_share = None if off_kpa is None else off_kpa / self._setpoint_kpa
+        setpoint = self._setpoint_kpa
+        off_share = None if pressure_kpa is None else (pressure_kpa - setpoint) / setpoint
         self._lead_watch.step(lead, off_share, lead_pct, self._speed_pct())
         if self._lead_watch.refused:
             self._is_whole = False
