@@ -29,11 +29,11 @@ then be hot and overheated, but not warm: a supply that rises is no loss of flow
 than `_COOL_K` below its limit. It is cool if its temperature and its power show a supply of at most
 `_COLD_C`.
 
-A load whose temperature is not read any more while a branch is certainly shut (`Load.is_unseen`),
-also if its service has not answered for `_FIRST_US` since the start, counts as hot, unless it draws
-less than `_SAFE_DIVISOR` of its rating. It is overheated when its limit has no effect. A load that
-is hot stays hot without a reading: only a reading shows that it is not hot any more. Behind a
-kinked hose, no flow and no supply that the unit can give would carry its full power.
+A load whose temperature is not read any more, or is false, while a branch is certainly shut
+(`Load.is_unseen`), also if its service has not answered for `_FIRST_US` since the start, counts as
+hot, unless it draws less than `_SAFE_DIVISOR` of its rating. It is overheated when its limit has no
+effect. A load that is hot stays hot without a reading: only a reading shows that it is not hot any
+more. Behind a kinked hose, no flow and no supply that the unit can give would carry its full power.
 
 The alarm `device_hot` shows a load that was measured as hot (`Load.is_heat_shown`). It ends with a
 reading of the running load. A load that is off gives no evidence: the alarm stays, and ends when
@@ -107,7 +107,7 @@ class DeviceHeat:
         self._is_falling = self._is_fast = False
         self._hot_k = _HOT_K
         self._may_learn = True
-        self._is_flow_seen = False
+        self._is_flow_seen = self._is_certain = False
 
     def step(
         self,
@@ -129,6 +129,7 @@ class DeviceHeat:
         self._had_loss = is_flow_lost
         self._hot_k = _WARM_K if is_branch_shut else _HOT_K
         self._may_learn = not is_branch_shut
+        self._is_certain = is_certain
         load, target = self.load, self.load.target
         if (
             target is None
@@ -139,7 +140,7 @@ class DeviceHeat:
             self.is_warm, self.shows_loss, self.is_compared = None, None, False
             self._check.forget()
             load.set_case_false(False)
-            self._hold_heat(is_certain, now)
+            self._hold_heat(now)
             self._show_heat(now)
             load.set_cool(False)
             return
@@ -166,7 +167,7 @@ class DeviceHeat:
         if self._is_possible(target.case_c, supply_c, now):
             self._compare(target.case_c, max(0.0, more), dt, now)
 
-    def _hold_heat(self, is_certain: bool, now: int) -> None:
+    def _hold_heat(self, now: int) -> None:
         """Without a reading: a hot load stays hot while it is on; a shut branch makes it hot."""
         load = self.load
         if load.is_on and load.is_hot and not load.is_unseen:
@@ -176,7 +177,8 @@ class DeviceHeat:
             self._first_at = now
         was_read = load.target is None or load.target.read_at
         is_silent = not was_read and now - self._first_at >= _FIRST_US
-        is_unseen = is_certain and (is_silent or self._valid_at > 0) and self._may_overheat(now)
+        has_no_reading = is_silent or self._valid_at > 0
+        is_unseen = self._is_certain and has_no_reading and self._may_overheat(now)
         load.set_heat(is_unseen, is_unseen and load.ineffective, is_unseen)
 
     def _may_overheat(self, now: int) -> bool:
@@ -194,7 +196,7 @@ class DeviceHeat:
         """Return whether heat explains the reading. If not, it can still limit the power."""
         check, load, elapsed_s = self._check, self.load, (now - self._valid_at) / 1_000_000
         last_c, limit_c, expected_c = check.last_c, load.load_class.limit_c, None
-        if self._supply_c is not None:
+        if self._supply_c is not None and not self._is_certain:  # it assumes coolant at the device
             expected_c = self._supply_c + load.load_class.rise_k * self._power_ratio * self._factor
         is_possible = check.step(case_c, limit_c, supply_c, expected_c, now)
         load.set_case_false(check.suspect_us >= _SUSPECT_US)
@@ -205,6 +207,8 @@ class DeviceHeat:
                 self._hot_since = self._hot_since if load.is_hot else now
                 load.set_heat(True, load.is_overheated or load.ineffective)
                 self._show_heat(now)
+            elif not load.is_hot or load.is_unseen:
+                self._hold_heat(now)
             return False
         self._is_falling = last_c is None or case_c < last_c  # one reading shows no direction
         # A reading can have whole degrees: one step soon after the last reading is not fast.

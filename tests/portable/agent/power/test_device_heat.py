@@ -474,6 +474,28 @@ def test_a_device_that_is_not_seen_behind_a_shut_branch_counts_as_hot():
     eq((bench.load.is_hot, bench.load.is_unseen), (False, False))
 
 
+def test_a_false_temperature_behind_a_shut_branch_counts_as_not_seen():
+    """The reading stands still at 30 °C. Limited power expects such a value, but not its branch."""
+    bench = HeatRig()
+    bench.settle()
+
+    def step(case_c, watts, is_certain=True):
+        bench.second += 1
+        bench.target.case_c, bench.target.power_w = case_c, watts
+        now = bench.target.read_at = bench.second * SECOND
+        bench.heat.step(26.0, now, True, is_certain)
+        return bench.load.is_hot, bench.load.is_unseen
+
+    eq(step(30.0, 900), (True, True))
+    eq({step(30.0, 500) for _ in range(60)}, {(True, True)})
+    eq(step(30.0, 400), (False, False))  # this power is safe behind a tenth of the flow
+    eq(step(30.0, 900), (True, True))
+    eq(step(59.0, 900), (True, False))  # near the last good value: it is read again, and warm
+    eq(step(30.0, 900), (True, False))  # hot by a reading: it stays hot
+    eq(step(30.0, 900, False), (True, False))
+    eq(step(43.0, 400, False), (False, False))
+
+
 def test_a_device_whose_service_is_silent_since_the_start_counts_as_hot_after_10_s():
     """Its service answers in the first seconds, or not at all."""
     bench = HeatRig()
