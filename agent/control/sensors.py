@@ -218,8 +218,8 @@ class ControlSensors:
     def _check_row(self, exchanger: "Exchanger | None", dt: float) -> float:
         """Check row and facility side. Return by how much the supply may be too high, K."""
         inputs, readings, row = self.inputs, self._readings, self.plausibility
+        check = self.facility_check
         if row is not None and exchanger is not None:
-            check = self.facility_check
             if self._facility_swap.step(inputs, exchanger, dt):
                 check.accept_return()
             if check.compare_all(inputs, row.heat_factor, exchanger, dt) and row.accept_all():
@@ -231,8 +231,9 @@ class ControlSensors:
         if row is None:
             readings.fws_proof_lpm = inputs.fws_flow_lpm
             return 0.0
-        if self.facility_check.estimate_lpm is not None:
-            inputs.fws_flow_lpm = self.facility_check.estimate_lpm
+        inputs.is_fws_flow_replaced = check.flow.is_suspect or check.estimate_lpm is not None
+        if check.estimate_lpm is not None:
+            inputs.fws_flow_lpm = check.estimate_lpm
         protection = self._protection
         inputs.is_row_usual = None if protection is None else protection.is_row_usual
         inputs.is_level_low = protection is not None and protection.is_level_low

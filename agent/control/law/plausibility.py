@@ -18,9 +18,9 @@ e d. Another pair is no proof against one sensor. If a pair fits both the return
 one that has jumped is suspect; see `agent.control.law.row.facility_temperature`. The factors of R1
 and R6 (calibration of the sensors, model) are learned while the row is steady: in the first minute,
 and then slowly while R1 agrees. While a sensor is suspect, or the row is not the usual one, nothing
-is learned. What leaves by a leak takes heat with it: if coolant was lost in the first minute, it
-begins again when the loss has ended. `may_learn_ua` permits learning of the exchanger: a false
-sensor value must not change the model.
+is learned; a substitute of the facility flow is rough. What leaves by a leak takes heat with it: if
+coolant was lost in the first minute, it begins again when the loss has ended. `may_learn_ua`
+permits learning of the exchanger: a false sensor value must not change the model.
 """
 
 from collections import namedtuple
@@ -266,7 +266,8 @@ class RowPlausibility:
             _follow(
                 self._fine_residuals, by_heat, by_model, max(weight, dt / (self._steady_s + dt))
             )
-            self._learn_factors(rise_k, q, e * (return_c - fws_supply_c), dt)
+            if not r.is_fws_flow_replaced:
+                self._learn_factors(rise_k, q, e * (return_c - fws_supply_c), dt)
         else:
             self._steady_s = 0.0
         steady = self._steady_s >= _STEADY_S and self._learned_s > _FIRST_S

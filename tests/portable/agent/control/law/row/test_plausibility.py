@@ -279,6 +279,18 @@ def test_what_was_learned_during_a_loss_of_coolant_is_learned_again():
     eq(row_after_a_leak(8)[1], RELATION)  # too short to have shifted the mean
 
 
+def test_nothing_is_learned_from_a_substitute_of_the_facility_flow():
+    """It is 8 % too small; when the meter is valid again, nothing accuses the supply."""
+    row, r = steady_row()
+    r.fws_flow_lpm, r.is_fws_flow_replaced = 83.0, True
+    run(row, r, 100)
+    eq((row.heat_factor, row.model_factor), (1.0, 1.0))
+    r.fws_flow_lpm, r.is_fws_flow_replaced = 90.0, False
+    run(row, r, 300)
+    eq(suspects(row), ("", "", "", ""))
+    near(row.heat_factor, 1.0, 0.005)
+
+
 def test_a_loss_of_coolant_after_the_first_minute_changes_no_factor():
     row, r = steady_row()
     run(row, r, 200)
