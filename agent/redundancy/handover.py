@@ -38,6 +38,9 @@ _UNFIT_US = 10 * SECOND
 _RESTART_US = 10 * SECOND
 _SWAP_WAIT_US = 10 * SECOND
 """Time in which a swap must begin; then the command is dropped."""
+_FRESH_US = SECOND
+"""Time from the request for a swap in which its state follows each command of an actuator. A state
+of more than ten parts takes longer than a command lasts, so it then keeps the commands it has."""
 
 
 def _retained(agent: "Agent") -> "Any":
@@ -50,19 +53,23 @@ def _retained(agent: "Agent") -> "Any":
     return retain
 
 
-def read_state(agent: "Agent", reason: str, now: int) -> bytes:
-    """Return the state of a running agent for the other controller.
-
-    `reason`: of the swap that is asked for, one of `REASONS`; empty: none is.
-    """
-    state: bytes = _retained(agent).replica(now)
+def command_lines(agent: "Agent") -> "list[str]":
+    """Return a line with the last command of each actuator that has one."""
     lines = []
     for number, actuator in enumerate([agent.valve] + list(agent.pumps)):
         percent = None if actuator is None else actuator.command_pct
         if percent is not None:
             lines.append("%s%d %d %d" % (_COMMAND, number, actuator.command_raw, percent * 1000))
-    if reason:
-        lines.append(_REASON + reason)
+    return lines
+
+
+def read_state(agent: "Agent", commands: "list[str]", reason: str, now: int) -> bytes:
+    """Return the state of a running agent for the other controller, with its `command_lines`.
+
+    `reason`: of the swap that is asked for, one of `REASONS`; empty: none is.
+    """
+    state: bytes = _retained(agent).replica(now)
+    lines = commands + ([_REASON + reason] if reason else [])
     state += ("\n" + "\n".join(lines)).encode()
     for line in _limit_lines(agent, now):
         if len(state) + len(line) < _MAX_BYTES:
@@ -176,7 +183,8 @@ class SwapRule:
         self._active_since = self._fit_at = NEVER
         self._takeovers: list[int] = []
         self._swaps: list[int] = []
-        self._until = self._state_at = 0
+        self._until = self._state_at = self._asked_at = 0
+        self._commands: list[str] = []
         self._has_change = False
         self.reason = ""
         self.begins = False
@@ -204,7 +212,7 @@ class SwapRule:
         self.begins = False
         if command == SWAP:
             if not self.is_asked(now):
-                self.reason = reason
+                self.reason, self._asked_at = reason, now
                 self.begins = reason != "command" or is_restart_asked
             self._until = now + _SWAP_WAIT_US
         return command
@@ -230,7 +238,16 @@ class SwapRule:
         """An alarm has changed: a cause that latches must not wait for a second."""
         self._has_change = True
 
-    def is_state_due(self, now: int) -> bool:
+    def next_state(self, agent: "Agent", now: int) -> "bytes | None":
+        """Return the state for the other controller; None: it is not due."""
+        if not self._is_state_due(now):
+            return None
+        is_asked = self.is_asked(now)
+        if not is_asked or now - self._asked_at < _FRESH_US:
+            self._commands = command_lines(agent)
+        return read_state(agent, self._commands, self.reason if is_asked else "", now)
+
+    def _is_state_due(self, now: int) -> bool:
         """Return whether the state is to be replicated now: each second, and for each swap."""
         is_due = now >= self._state_at or self.is_asked(now)
         if is_due:

@@ -21,7 +21,6 @@ from agent.redundancy.handover import (
     RestartRule,
     SwapRule,
     hold_commands,
-    read_state,
     reason_of,
     restore_state,
 )
@@ -360,9 +359,9 @@ class PairedAgent:
         command = self._swaps.step(command, self._restart.is_asked, ports.is_fit(), is_ready, now)
         if self._swaps.begins:
             self._print("swap by %s" % self._swaps.reason)
-        if self._swaps.is_state_due(now):
-            reason = self._swaps.reason if self._swaps.is_asked(now) else ""
-            ports.peer.set_state(read_state(agent, reason, now))
+        state = self._swaps.next_state(agent, now)
+        if state is not None:
+            ports.peer.set_state(state)
         if command == TAKE_OUT or not self._swaps.is_asked(now):
             return command
         # The swap begins when the peer has the last state; it is dropped when the peer cannot.

@@ -6,11 +6,14 @@ A message is taken only if it echoes the own nonce, and if its sequence rises. T
 each start, and when nothing came for `_RENEW_US`. So no recorded message is taken. On a link that
 is down, any other message can be the first one of the peer, or a recorded one. So the messages echo
 in turn its nonce and that of the highest session. A state is sent in parts, one in each message,
-until the other side has all.
+until the other side has all. A newer state replaces it at once, but one that has replaced another
+on its way arrives first: else none would, if they change faster than they are sent. The newer one
+then waits at most for `_ROUNDS` times all parts: the messages of the other side can be lost.
 
 Each message names the last message that its sender has received. So the receiver knows how old it
 can be. A word that can be older than `max_age_us` is not taken, and the link is down: a delay in
-one direction is seen at both sides.
+one direction is seen at both sides. After a time in which this controller stood still, messages
+that waited in the port come first: a state in them is as old as this time.
 """
 
 from protocols.signing.hmac_sha256 import hmac
@@ -34,6 +37,10 @@ _REPLICA_US = 60 * SECOND
 """A state that was not confirmed for longer is not used at a takeover."""
 _MAX_STATE = 4096
 _NONE = bytes(8)
+_BACKLOG_US = 50 * MILLISECOND
+"""Time in which the runtime reads what waited in the buffer of a port."""
+_ROUNDS = 4
+"""Times that all parts of a state are sent before a newer one replaces it without an answer."""
 _SENT = 8
 """Own messages whose times are known. Older ones are too old in any case."""
 
@@ -73,12 +80,14 @@ class PeerLink:
         self._input = b""
         self._word = NO_WORD
         self._received_at = self._fresh_at = -NEVER
+        self._awake_at = self._backlog_until = -NEVER
         self._sent_at: list[int] = []
         self.peer_fit = False
         self.peer_epoch = 0
         self.rejected = 0
-        self._state = b""
+        self._state = self._next_state = b""
         self._state_number = self._peer_received = self._part = 0
+        self._has_replaced = False
         self._parts: list[bytes | None] = []
         self._parts_number = self._replica_number = 0
         self._replica = b""
@@ -109,30 +118,43 @@ class PeerLink:
         """Replicate `state`, at most `max_state`. A longer one is not replicated: the peer then has
         an old one, and is not in sync.
         """
-        if len(state) > self.max_state:
-            state = b""
-        if state != self._state:
-            self._state = state
+        self._next_state = state if len(state) <= self.max_state else b""
+        self._begin_next_state()
+
+    def _begin_next_state(self) -> None:
+        """Replace the state by the next one, if it must not arrive first."""
+        parts, is_on_way = _count_parts(self._state), not self._has_arrived()
+        must_arrive = is_on_way and self._has_replaced and parts > 1
+        if self._next_state != self._state and (not must_arrive or self._part >= _ROUNDS * parts):
+            self._has_replaced = is_on_way and parts > 0
+            self._state = self._next_state
             self._state_number += 1
             self._part = 0
 
+    def _has_arrived(self) -> bool:
+        return self._state_number > 0 and self._peer_received == self._state_number
+
     def is_in_sync(self) -> bool:
         """Return whether the peer has the last state."""
-        return self._state_number > 0 and self._peer_received == self._state_number
+        return self._has_arrived() and self._next_state == self._state
 
     def next_line(self, word: int, epoch: int, is_fit: bool, now: int) -> bytes:
         """Return the next message with the own `word`, epoch and fitness."""
+        self._notice_pause(now)
         self._due = now + self._period_us
         if now - max(self._received_at, self._renewed_at) > _RENEW_US:
             self._renew(now)
         self._sequence += 1
         self._sent_at = self._sent_at[-_SENT + 1 :] + [now]
+        self._begin_next_state()
         part = parts = 0
         data = b""
-        if self._state and not self.is_in_sync():
-            parts = -(-len(self._state) // MAX_PART)
-            part = self._part % parts
-            self._part = part + 1
+        if self._state and not self._has_arrived():
+            parts = _count_parts(self._state)
+            # Each round begins with another part: a regular loss then hits other ones.
+            rounds = self._part // parts
+            part = (self._part - rounds - rounds // parts) % parts
+            self._part += 1
             data = self._state[part * MAX_PART : (part + 1) * MAX_PART]
         fields = (self._node, word, FIT if is_fit else 0, self._session, self._nonce)
         counts = (self._sequence, max(0, self._peer_sequence))
@@ -141,6 +163,12 @@ class PeerLink:
         return build_line(self._key, LinkMessage(*fields, echo, *numbers, data))
 
     # Receiving.
+
+    def _notice_pause(self, now: int) -> None:
+        """Find a time in which this controller stood still: it sends more often than this."""
+        if now - self._awake_at > self._lost_us + self._period_us:
+            self._backlog_until = now + _BACKLOG_US
+        self._awake_at = now
 
     def receive(self, data: bytes, now: int) -> None:
         """Take bytes of the link."""
@@ -163,6 +191,7 @@ class PeerLink:
 
     def take(self, message: LinkMessage, now: int) -> None:
         """Take a message that belongs to this channel."""
+        self._notice_pause(now)
         if message.node != self._peer:
             self.rejected += 1
             return
@@ -197,7 +226,8 @@ class PeerLink:
         self._peer_received = message.received
         if message.parts:
             self._take_part(message)
-        if message.state and message.state == self._replica_number:
+        is_now = now >= self._backlog_until
+        if message.state and message.state == self._replica_number and is_now:
             self._replica_at = now
 
     def _is_fresh(self, seen: int, now: int) -> bool:
@@ -237,3 +267,8 @@ class PeerLink:
     def replica_age_us(self, now: int) -> "int | None":
         """Return the time since the peer confirmed the state; None if there is none."""
         return now - self._replica_at if self._replica_number else None
+
+
+def _count_parts(state: bytes) -> int:
+    """Return the number of messages that carry `state`."""
+    return -(-len(state) // MAX_PART)

@@ -144,6 +144,47 @@ def test_lost_messages_only_delay_the_state() -> None:
     assert b.replica(now) == bytes(2000)
 
 
+@pytest.mark.parametrize("acknowledges", [True, False])
+def test_a_state_arrives_that_changes_faster_than_it_is_sent(acknowledges: bool) -> None:
+    """Also while no message of the other side arrives any more."""
+    a, b = make_pair()
+    now = exchange(a, b, 3, 0)
+    for count in range(200):
+        now += 100 * MS
+        if count % 10 == 0:
+            a.set_state(bytes(4000) + b"%04d" % count)
+        b.receive(a.next_line(WORD_ACTIVE, 3, True, now), now)
+        if acknowledges:
+            a.receive(b.next_line(WORD_READY, 3, True, now), now)
+    assert int(b.replica(now)[-4:]) >= (150 if acknowledges else 50)
+
+
+def test_a_new_state_replaces_one_on_its_way_at_once() -> None:
+    a, b = make_pair()
+    a.set_state(b"1" * 4000)
+    now = exchange(a, b, 25, 0)
+    a.set_state(b"2" * 4000)
+    now = exchange(a, b, 3, now)
+    a.set_state(b"3" * 4000)
+    now = exchange(a, b, 17, now)
+    assert b.replica(now) == b"3" * 4000
+
+
+@pytest.mark.parametrize("period", [2, 3, 4])
+@pytest.mark.parametrize("parts", [2, 3, 4, 6, 12])
+def test_a_regular_loss_only_delays_the_state(parts: int, period: int) -> None:
+    a, b = make_pair()
+    a.set_state(bytes(240 * parts))
+    now = exchange(a, b, 1, 0)
+    for count in range(250):
+        now += 100 * MS
+        line = a.next_line(WORD_ACTIVE, 3, True, now)
+        if count % period == 0:
+            b.receive(line, now)
+        a.receive(b.next_line(WORD_READY, 3, True, now), now)
+    assert a.is_in_sync()
+
+
 def test_recorded_messages_are_never_taken() -> None:
     a, b = make_pair()
     recorded = []

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from agent.redundancy import paired_agent
+from agent.redundancy import handover
 from agent.redundancy.handover import hold_commands, restore_state
 from agent.redundancy.stored_epoch import STATE_KEY
 from hil.bench.testbed_settings import TestbedSettings
@@ -40,8 +40,8 @@ def take_over(run: PairRun, at_s: float = 25.0) -> None:
 def test_the_state_of_another_configuration_or_software_stops_no_takeover(
     monkeypatch: pytest.MonkeyPatch, line: bytes
 ) -> None:
-    read = paired_agent.read_state
-    monkeypatch.setattr(paired_agent, "read_state", lambda *args: read(*args) + b"\n" + line)
+    read = handover.read_state
+    monkeypatch.setattr(handover, "read_state", lambda *args: read(*args) + b"\n" + line)
     run = linked_run()
     take_over(run)
     assert run.agents[1].role == "active"
@@ -55,7 +55,8 @@ def test_no_altered_state_raises() -> None:
     run.run(20)
     agent = run.agents[0].agent
     assert agent is not None
-    state = paired_agent.read_state(agent, "command", run.world.now) + b"\nlimits 0 60\nplan 9 x 1"
+    state = handover.read_state(agent, handover.command_lines(agent), "command", run.world.now)
+    state += b"\nlimits 0 60\nplan 9 x 1"
     source = random.Random(5)
     for _ in range(2000):
         changed = bytearray(state)

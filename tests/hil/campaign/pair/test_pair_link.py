@@ -104,6 +104,24 @@ def test_an_old_replica_is_not_used() -> None:
     assert run.agents[1].agent.supply_loop.config.setpoint == before
 
 
+def test_a_state_that_waited_for_a_controller_that_stood_still_is_old() -> None:
+    run = linked_run()
+    run.start()
+    run.run(20)
+    agent = run.agents[0].agent
+    assert agent is not None
+    before = agent.supply_loop.config.setpoint
+    run.begin_fault("pause", 1)
+    agent.request_setpoint(SetpointRequest("test", "supply", 31.25))
+    run.run(40)
+    run.begin_fault("power", 0)
+    run.run(110)
+    run.end_fault("pause", 1)
+    run.run(114)
+    assert run.agents[1].agent is not None
+    assert run.agents[1].agent.supply_loop.config.setpoint == before
+
+
 @pytest.mark.parametrize("sender", [0, 1])
 def test_a_cut_link_is_an_alarm_and_stops_swaps_but_no_takeover(sender: int) -> None:
     """In one direction is enough."""

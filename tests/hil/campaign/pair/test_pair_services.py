@@ -12,6 +12,7 @@ import pytest
 
 from agent.agent import Agent
 from agent.control.operation import manual_commands
+from agent.core.actuator import SetpointRequest
 from agent.redundancy import handover
 from hil.bench.testbed_settings import TestbedSettings
 from hil.run.several.pair_run import PairRun
@@ -327,6 +328,30 @@ def test_a_state_that_is_too_long_is_not_in_sync_so_that_no_swap_begins() -> Non
     assert not link.is_in_sync()
 
 
+@pytest.mark.parametrize("kind", ["swap", "power"])
+def test_a_large_state_passes_although_the_commands_change_each_second(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 loads and a full schedule take 4 kB, which is 2 s on the link."""
+    run = make_run("retain")
+    limits = ["limits 0 100"] + [f"limits load{i:04} 9000 0" for i in range(150)]
+    monkeypatch.setattr(handover, "_limit_lines", lambda *_: limits)
+    commands = handover.command_lines
+    monkeypatch.setattr(
+        handover,
+        "command_lines",
+        lambda agent: [*commands(agent), f"command.9 1 {run.world.now // 1_000_000}"],
+    )
+    run.start()
+    run.run(20)
+    active(run, 0).request_setpoint(SetpointRequest("test", "supply", 31.25))
+    run.run(29)
+    run.begin_fault(kind, 0)
+    run.run(39)
+    assert run.agents[1].reason == ("command" if kind == "swap" else "silence")
+    assert active(run, 1).supply_loop.config.setpoint == 31.25
+
+
 def test_the_schedule_gives_way_to_what_must_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """A state has at most 4 KiB: limits and schedule come last, and only whole lines."""
     run = make_run()
@@ -336,7 +361,7 @@ def test_the_schedule_gives_way_to_what_must_pass(monkeypatch: pytest.MonkeyPatc
     for number in range(32):
         assert first.schedule(run.world.utc(0) * 10 + number, "cap_pct", 80) == ""
     monkeypatch.setattr(handover, "_MAX_BYTES", 900)
-    state = handover.read_state(active(run, 0), "command", run.world.now)
+    state = handover.read_state(active(run, 0), [], "command", run.world.now)
     assert len(state) <= 900
     lines = state.decode().split("\n")
     assert "swap.reason command" in lines
