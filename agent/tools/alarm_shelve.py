@@ -64,7 +64,7 @@ def _place(arguments: argparse.Namespace) -> tuple[Shelving, str]:
 def _check_source(code: str) -> None:
     """Raise AgentError if no alarm of a unit can have this code: its source is missing or too much.
 
-    Nothing would be shelved, and the person would believe that it is.
+    Nothing would be shelved, and the confirmation would be false.
     """
     name, separator, source = code.partition(":")
     record = all_records().get(name)

@@ -82,7 +82,7 @@ def test_the_command_adds_lists_and_removes(
 def test_a_code_that_names_no_alarm_of_the_unit_is_refused(
     code: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing would be shelved, and the person would believe that it is."""
+    """Nothing would be shelved, and the confirmation would be false."""
     place = ["--unit", UNIT, "--file", str(tmp_path / FILE)]
     assert alarms(["shelve", code, *place, "--reason", "on order"]) == 2
     assert text in capsys.readouterr().err
