@@ -30,7 +30,7 @@ from agent.core.component.base import Component
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
 from agent.safety.interlock_input import INTERLOCKS, SNAPSHOT_LENGTH, InterlockInput
-from agent.safety.loop_watch import LoopWatch
+from agent.safety.loop_watch import LEVEL_LOW, LoopWatch
 from agent.safety.protection import BRANCH_SHUT, Protection
 from agent.safety.row_resistance import ROW_RESISTANCE
 from agent.safety.start_permit import StartPermit
@@ -180,7 +180,9 @@ class Interlock(Component):
             self.agent.arbiters[PUMPS].claim(RANK, "safety", AT_LEAST, safe_pct, "part_off")
 
     def retain(self, now: int) -> "list[str]":
-        """Return the latched causes, the pumps that are blocked, and the usual row."""
+        """Return the latched causes, the pumps that are blocked, the usual row, and a loss of
+        coolant.
+        """
         lines = [
             "latch %s %d %s" % (cause.code, cause.acknowledged, cause.snapshot)
             for cause in self.by_priority
@@ -189,8 +191,9 @@ class Interlock(Component):
         protection = self.protection
         lines += ["stalled " + name for name in protection.stalled_pumps()]
         lines += ["curve " + words for words in protection.curve.words()]
-        usual = protection.resistance.words()
-        return lines + [usual] if usual else lines
+        return lines + [
+            words for words in (protection.resistance.words(), self.loop_watch.words()) if words
+        ]
 
     def restore(self, line: str, now: int) -> bool:
         """Latch a cause again: only a person resets it, also after a restart."""
@@ -199,6 +202,8 @@ class Interlock(Component):
             return self.protection.restore_stalled(words[1], now)
         if words[0] in ("shut", "usual"):
             return self.protection.resistance.restore(words)
+        if words[0] in ("low", "loss"):
+            return self.loop_watch.restore(words)
         if words[0] == "curve":
             return self.protection.curve.restore(words[1:])
         for cause in self.by_priority:
@@ -324,8 +329,11 @@ class Interlock(Component):
     def reset(self, code: "str | None" = None) -> str:
         """Reset latched causes. Raises `CommandError` if an input is on or `code` is unknown.
 
-        `row_resistance`: with a shut branch, the row as it is becomes the usual one.
+        `row_resistance`: with a shut branch, the row as it is becomes the usual one. `level_low`:
+        so does the static pressure as it is.
         """
+        if code == LEVEL_LOW.code and self.loop_watch.accept():
+            return "reset: %s" % LEVEL_LOW.code
         if code == ROW_RESISTANCE.code and self.protection.resistance.accept():
             return "reset: %s" % ROW_RESISTANCE.code
         matching = [

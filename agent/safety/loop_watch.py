@@ -15,11 +15,16 @@ Stops nothing. A loss of flow is found by `agent.safety.flow_watch`.
 
 The mean of the static pressure is slow. A step of the sensor by more than `_STEP_KPA` is no leak:
 the sensor is false, or an operator fills up. The mean then starts again. But a step ends no alarm:
-`level_low` ends when the pressure is as before the fall for `_FILLED_COUNT` readings.
+`level_low` ends when the pressure is as before the fall for `_FILLED_COUNT` readings, or when a
+person accepts the present pressure (`accept`): the loop is filled up higher, or has a new sensor.
+
+A restart keeps a loss and the pressure before it (`words`, `restore`): a loop that has lost coolant
+must not become the usual one.
 """
 
 from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, AlarmRecord
 from agent.safety.raw_point import find_point, read
+from protocols.rounding import round_half_away
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -39,6 +44,8 @@ SUPPLY_DEVIATION = AlarmRecord(
 
 _FALL_KPA, _FALL_END_KPA, _STEP_KPA = 3.0, 1.0, 10.0
 _FILLED_COUNT = 5
+_LOWEST_KPA, _DIGITS = -100.0, 7
+_NOT_READ_KPA = -1e6
 _SMOOTH = 0.3
 _FIRST_COUNT, _MEAN_COUNT, _RISE_COUNT = 10, 1800, 60
 _FAST_KPA_S, _FAST_SPAN = 15 / 10, 4
@@ -63,7 +70,7 @@ class LoopWatch:
         self._filter = find_point(unit, "FilterPressurekPa", 0.0, 1000.0)
         self._flow_lpm = find_point(unit, "FlowLitersPerMinute", 0.0, 20_000.0)
         self._clog = 0.0
-        self._static = find_point(pressure_device, "ReturnPressurekPa", -100.0, 1600.0)
+        self._static = find_point(pressure_device, "ReturnPressurekPa", _LOWEST_KPA, 1600.0)
         self._supply_kpa = find_point(pressure_device, "SupplyPressurekPa", -100.0, 1600.0)
         self.fast_count = self._loss_left = 0
         self._is_unfilled = False
@@ -167,6 +174,33 @@ class LoopWatch:
         else:
             self._number += 1
             self._usual -= fall / (self._number if self._number < _FIRST_COUNT else _MEAN_COUNT)
+
+    def accept(self) -> bool:
+        """Take the next static pressure as the usual one. Return False if no coolant is lost."""
+        was_low = self.is_low
+        if was_low:
+            self._number, self.is_low = 0, False
+        return was_low
+
+    def words(self) -> str:
+        """Return "low" or "loss", and the usual static pressure, Pa above `_LOWEST_KPA`; "": no
+        coolant is lost.
+        """
+        if not self.is_low:
+            return ""
+        word = "loss" if self._loss_left or self._is_unfilled else "low"
+        return "%s %d" % (word, round_half_away((self._usual - _LOWEST_KPA) * 1000))
+
+    def restore(self, words: "list[str]") -> bool:
+        """Continue as before the restart, with the words of `words`."""
+        if len(words) != 2 or words[0] not in ("low", "loss"):
+            return False
+        if not words[1].isdigit() or len(words[1]) > _DIGITS:
+            return False
+        self._usual = int(words[1]) / 1000 + _LOWEST_KPA
+        self._kpa, self._number, self._filled_count = _NOT_READ_KPA, 1, 0
+        self.is_low, self._is_unfilled = True, words[0] == "loss"
+        return True
 
     def active_conditions(self) -> "list[Condition]":
         """Return the active conditions for the supervisor."""

@@ -14,6 +14,7 @@ from agent.alarms.shelving import FILE, MAX_HOURS, Shelving
 from agent.commands import add_status_options, read_status, state_folder
 from agent.core.errors import AgentError
 from agent.telemetry.status import STATUS_FILE
+from agent.tools.alarm_list import all_records
 from protocols.calendar import iso8601
 
 EXAMPLE = "coldloop alarms shelve fan_trip:fan2 --hours 4 --reason 'fan on order'"
@@ -44,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise AgentError("--unit: missing; --file has the alarms of many units")
     if arguments.remove:
         return 0 if shelving.remove(unit, arguments.code, now) else 1
+    _check_source(arguments.code)
     shelving.add(unit, arguments.code, arguments.hours, arguments.reason, now)
     until = iso8601(int((now + arguments.hours * 3600) * 1e6))
     print(f"{unit} {arguments.code}: shelved until {until}")
@@ -57,6 +59,21 @@ def _place(arguments: argparse.Namespace) -> tuple[Shelving, str]:
     folder = state_folder(arguments)
     snapshot = read_status(folder / STATUS_FILE)
     return Shelving(folder / FILE), f"{snapshot['site']}/{snapshot['unit']}"
+
+
+def _check_source(code: str) -> None:
+    """Raise AgentError if no alarm of a unit can have this code: its source is missing or too much.
+
+    Nothing would be shelved, and the confirmation would be false.
+    """
+    name, separator, source = code.partition(":")
+    record = all_records().get(name)
+    if record is None:
+        return
+    if record.per and not source:
+        raise AgentError(f"{name}: which one? {name}:{record.per.upper()}")
+    if separator and not record.per:
+        raise AgentError(f"{code}: no such alarm, but {name}")
 
 
 def _print_list(shelving: Shelving, now: float, as_json: bool) -> None:

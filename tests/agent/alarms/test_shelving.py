@@ -69,3 +69,21 @@ def test_the_command_adds_lists_and_removes(
     assert alarms([*one, "--remove"]) == 1
     assert alarms(["shelve", "fan_trip:f1", *place, "--reason", "x"]) == 2
     assert "--unit: missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("fan_trip", "fan_trip: which one? fan_trip:DEVICE"),
+        ("fan_trip:", "fan_trip: which one? fan_trip:DEVICE"),
+        ("level_low:rpu", "level_low:rpu: no such alarm, but level_low"),
+    ],
+)
+def test_a_code_that_names_no_alarm_of_the_unit_is_refused(
+    code: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing would be shelved, and the confirmation would be false."""
+    place = ["--unit", UNIT, "--file", str(tmp_path / FILE)]
+    assert alarms(["shelve", code, *place, "--reason", "on order"]) == 2
+    assert text in capsys.readouterr().err
+    assert not (tmp_path / FILE).exists()

@@ -469,3 +469,19 @@ def test_a_shut_branch_is_kept_over_a_restart_and_reset_by_a_person():
     eq(unit.interlock.reset("row_resistance"), "reset: row_resistance")
     limits.is_flow_needed = False
     eq((unit.conditions(), unit.interlock.retain(unit.now), unit.step()[1]), ([], [curve], []))
+
+
+def test_lost_coolant_is_kept_over_a_restart_and_accepted_by_a_person():
+    unit = FakeUnit([], RecordedLimits())
+    unit.step()
+    raises(CommandError, unit.interlock.reset, "level_low")  # no coolant is lost
+    eq(unit.interlock.restore("low", unit.now), False)
+    eq(unit.interlock.restore("loss 500000", unit.now), True)
+    eq(unit.conditions(), ["level_low:", "coolant_loss:"])
+    eq(unit.interlock.retain(unit.now), ["loss 500000"])
+    unit.step()
+    eq(unit.conditions(), ["level_low:", "coolant_loss:"])
+    eq(unit.interlock.reset(), "reset: nothing")
+    eq(unit.interlock.reset("level_low"), "reset: level_low")
+    unit.step()
+    eq((unit.conditions(), unit.interlock.retain(unit.now)), ([], []))

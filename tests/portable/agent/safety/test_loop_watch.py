@@ -67,6 +67,76 @@ def test_a_step_of_the_pressure_is_no_refill():
     eq(watch.is_low, False)
 
 
+def eq_words(watch, word, kpa):
+    """Compare the words with `word` and the usual pressure."""
+    found, number = watch.words().split(" ")
+    eq(found, word)
+    near(int(number) / 1000.0 - 100.0, kpa, 0.05)
+
+
+def after_a_loss(words):
+    """Return a watch after a restart, which has read `words` after its first readings."""
+    watch = make()[1]
+    feed(watch, [135.0] * 3)
+    eq(watch.restore(words.split(" ")), True)
+    return watch
+
+
+def test_lost_coolant_is_known_after_a_restart():
+    watch = make()[1]
+    feed(watch, [150.0] * 60)
+    eq(watch.words(), "")
+    feed(watch, [150.0 - i for i in range(15)])
+    eq_words(watch, "low", 150.0)
+    watch = after_a_loss(watch.words())
+    feed(watch, [135.0] * 60)
+    eq([record.code for record, _, _ in watch.active_conditions()], ["level_low"])
+    eq_words(watch, "low", 150.0)
+    for kpa in [150.0] * 5:
+        eq(watch.is_low, True)
+        watch._add_static(kpa)
+    eq((watch.is_low, watch.words()), (False, ""))
+
+
+def test_a_fast_loss_is_known_after_a_restart():
+    watch = make()[1]
+    feed(watch, [150.0] * 60)
+    for i in range(7):
+        feed(watch, [150.0 - 4.0 * i])
+        feed_pressures(watch, [(230.0 - 4.0 * i, 150.0 - 4.0 * i)])
+    feed_pressures(watch, [(230.0 - 4.0 * i, 150.0 - 4.0 * i) for i in range(7)])
+    eq_words(watch, "loss", 150.0)
+    watch = after_a_loss(watch.words())
+    eq(max(feed_pressures(watch, [(206.0, 126.0)] * 40)), 0)
+    eq([record.code for record, _, _ in watch.active_conditions()], ["level_low", "coolant_loss"])
+
+
+def test_a_reading_near_zero_is_the_first_one_after_a_restart():
+    watch = make()[1]
+    eq(watch.restore(["low", "100000"]), True)
+    for kpa in [0.0] * 5:
+        watch._add_static(kpa)
+    eq(watch.is_low, False)
+
+
+def test_other_words_of_a_restart_are_refused():
+    for words in (["low"], ["low", "x"], ["low", "-1"], ["low", "1" * 8], ["high", "1"], []):
+        watch = make()[1]
+        eq((words, watch.restore(words), watch.is_low), (words, False, False))
+
+
+def test_a_person_accepts_a_loop_with_another_pressure():
+    """It was filled up higher than before, or its sensor was replaced by one with another zero."""
+    watch = make()[1]
+    eq(watch.accept(), False)
+    feed(watch, [150.0] * 60)
+    feed(watch, [150.0 - i for i in range(15)] + [165.0] * 600)
+    eq((watch.is_low, watch.accept()), (True, True))
+    eq((watch.is_low, watch.words()), (False, ""))
+    eq(feed(watch, [165.0] * 60), 0)
+    eq(feed(watch, [165.0 - i for i in range(15)]) > 0, True)
+
+
 def test_supply_far_from_its_setpoint_is_an_alarm():
     rig = make_rig()
     rig.set(CDU, 0, 430)
