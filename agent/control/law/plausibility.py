@@ -303,7 +303,7 @@ class RowPlausibility:
         apart = supply - (fws_supply_c + q / (e or 1.0) - q)
         self._apart_s = 0.0 if abs(apart) < _FACILITY_APART_K else self._apart_s + dt
         if self._apart_s >= _GROSS_S:
-            self.supply.mark_suspect(RELATION)
+            self.supply.mark_suspect(RELATION, is_gross=True)
 
     def _update_steady(self, return_c: float, fws_lpm: float, dt: float) -> None:
         """Find out whether return and facility flow are steady."""

@@ -9,7 +9,8 @@ While it is suspect, `value` is the estimate. It is valid again only by evidence
 estimate within the band for `_AGREE_S`, or for `_REPEATED_S` after a second fault in an hour. After
 a value out of range or a change that is too fast, a second outside the band takes one second back.
 If the caller marked it, it must agree without a break, and the mean difference must be in
-`fine_band` too. Without an estimate it stays suspect.
+`fine_band` too, or in `_GROSS_BAND` if the caller saw a difference of many kelvin. Without an
+estimate it stays suspect.
 
 An estimate that was learned for a short time may be the wrong one: the sensor was false while it
 was learned. Then a small difference that stays for `_ADOPT_S` is no evidence against
@@ -20,6 +21,7 @@ the sensor. `note_age` tells the caller to learn again.
 _AGREE_S = 59.5
 _REPEATED_S = 3599.5
 _FILTER_S = 30.0
+_GROSS_BAND = 5 / 10
 _ADOPT_S = 149.5
 _ADOPT_K = 45 / 100
 _STUCK_S, _STUCK_K, _TRANSIT_S = 19.5, 1.0, 59.5
@@ -43,7 +45,7 @@ class CheckedSignal:
         self.uncertainty = 0.0
         self.suspect = ""
         self.raw: float | None = None
-        self._is_new_estimate = self._was_adopted = False
+        self._is_new_estimate = self._was_adopted = self._is_gross = False
         self._small_gap_s = 0.0
         self._elapsed_s = self._age_s = self._agree_s = self._mean_gap = 0.0
         self._since_fault_s = _REPEATED_S
@@ -80,11 +82,11 @@ class CheckedSignal:
         self._elapsed_s, self._age_s = 0.0, age_s
         return None if self.suspect else raw
 
-    def mark_suspect(self, reason: str) -> None:
-        """Make the signal suspect."""
+    def mark_suspect(self, reason: str, is_gross: bool = False) -> None:
+        """Make the signal suspect. `is_gross`: it differed by much more than the bands."""
         self._agree_s = 0.0
         if not self.suspect:
-            self.suspect = reason
+            self.suspect, self._is_gross = reason, is_gross
             self._small_gap_s = 0.0
 
     def note_age(self, is_young: bool) -> bool:
@@ -130,7 +132,8 @@ class CheckedSignal:
             self._mean_gap = self.band
             return
         self._mean_gap += dt / (dt + _FILTER_S) * (raw - estimate - self._mean_gap)
-        if self.suspect == RELATION and not -self.fine_band < self._mean_gap < self.fine_band:
+        fine_band = _GROSS_BAND if self._is_gross else self.fine_band
+        if self.suspect == RELATION and not -fine_band < self._mean_gap < fine_band:
             self._agree_s = 0.0
             self._adopt(dt)
             return

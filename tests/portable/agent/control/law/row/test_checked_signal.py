@@ -22,11 +22,11 @@ def test_still_reading_is_suspect_when_its_estimate_moves():
     eq(watch([23.0] * 40, [23.0] * 10 + [None] * 10 + [20.0] * 20), "")  # a new estimate
 
 
-def end_of_suspicion(gap, is_young, accusations=1):
+def end_of_suspicion(gap, is_young, accusations=1, is_gross=False):
     """Return the second in which a reading with a constant gap is valid again, or None."""
     signal = CheckedSignal(5.0, 75.0, 1.0, 0.12)
     for _ in range(accusations):
-        signal.mark_suspect(RELATION)
+        signal.mark_suspect(RELATION, is_gross)
         second = 0
         while signal.suspect and second < 600:
             second += 1
@@ -42,6 +42,12 @@ def test_small_gap_to_a_young_estimate_ends_the_suspicion():
     eq(end_of_suspicion(0.6, True), None)
     eq(end_of_suspicion(0.35, True, 2), None)  # the second time in an hour
     eq(end_of_suspicion(0.05, False)[1], False)
+
+
+def test_a_reading_that_was_off_by_many_kelvin_needs_no_fine_agreement():
+    """After it the row is not steady, and its estimates are rough."""
+    eq(60 <= end_of_suspicion(0.35, False, is_gross=True)[0] < 120, True)
+    eq(end_of_suspicion(0.6, False, is_gross=True), None)
 
 
 def test_gap_that_grows_is_not_adopted():
