@@ -113,6 +113,7 @@ if TYPE_CHECKING:
 
         command_pct: "float | None"
         is_limited: bool
+        is_reversed: bool
 
         def position(self) -> "float | None":
             """Return the position that the valve reports, percent."""

@@ -11,7 +11,7 @@ the loop how to move (`SupplyLoop.set_care`):
     travel         valve_travel     the deadband of the valve grows with the travel, up to 4 times
 
 Each change of the mode is bumpless: the present output stays. While another claimant has the valve
-or limits it, nothing is found.
+or limits it, nothing is found. Swings until the direction of the valve was found are no limit cycle.
 """
 
 from agent.control.watch.oscillation import OscillationDetector
@@ -79,7 +79,7 @@ class ValveWatch:
         self.loop, self.readings = loop, readings
         self.oscillation = OscillationDetector()
         self.stiction = StictionEstimate()
-        self.travels = False
+        self.travels = self._was_reversed = False
 
     def step(self, dt: float, is_estimate: bool = False) -> None:
         """Add the readings of a cycle. `is_estimate`: of the supply; its swings are no proof."""
@@ -94,7 +94,8 @@ class ValveWatch:
             loop.set_care(False, 1.0, 0.0)
             return
         rise_k = None if readings.return_c is None else readings.return_c - readings.supply_c
-        if loop.in_wave or is_estimate:
+        if loop.in_wave or is_estimate or loop.valve.is_reversed != self._was_reversed:
+            self._was_reversed = loop.valve.is_reversed
             oscillation.reset()
         else:
             oscillation.step(readings.supply_c - loop.setpoint, rise_k, dt)
