@@ -11,7 +11,7 @@ the loop how to move (`SupplyLoop.set_care`):
     travel         valve_travel     the deadband of the valve grows with the travel, up to 4 times
 
 Each change of the mode is bumpless: the present output stays. While another claimant has the valve
-or limits it, nothing is found. Swings until the direction of the valve was found are no limit cycle.
+or limits it, nothing is found. Swings until its direction was found are no limit cycle.
 """
 
 from agent.control.watch.oscillation import OscillationDetector
