@@ -20,7 +20,8 @@ and R6 (calibration of the sensors, model) are learned while the row is steady: 
 and then slowly while R1 agrees. While a sensor is suspect, or the row is not the usual one, nothing
 is learned; a substitute of the facility flow is rough. What leaves by a leak takes heat with it: if
 coolant was lost in the first minute, it begins again when the loss has ended. `may_learn_ua`
-permits learning of the exchanger: a false sensor value must not change the model.
+permits learning of the exchanger: a false sensor value must not change the model. A first minute in
+which a sensor drifted by half a kelvin or more is repeated once; a longer drift must be found.
 """
 
 from collections import namedtuple
@@ -50,6 +51,7 @@ _FIRST_S, _SLOW_EXTRA_S, _MAX_AVERAGE_S = 59.5, 900.0, 14_400.0
 _YOUNG_MODEL_S, _RESTORED_S, _LOSS_S = 300.0, 60.0, 9.5
 _FINE_K, _GROSS_K = 22 / 100, 15 / 10
 _LEARN_K, _RESTORE_K = 20 / 100, 12 / 100
+_FIRST_SHIFT_K = 8 / 100
 _MOVED_K = 40 / 100
 _SWAPPED_RISE_K = 10 / 10
 _FACILITY_APART_K = 10.0
@@ -93,6 +95,7 @@ class RowPlausibility:
         self._fine_s = self._gross_s = self._steady_s = 0.0
         self._unsteady_left_s = _FIRST_UNSTEADY_S
         self._learned_s = self._apart_s = self._loss_s = 0.0
+        self._has_shifted = False
         self._mean_return_c: float | None = None
         self._mean_fws_lpm = 0.0
         self._fine_residuals = [0.0, 0.0]
@@ -323,8 +326,14 @@ class RowPlausibility:
         """Learn the factors: their means in the first minute, then slowly while R1 agrees."""
         if q < _LEARN_RISE_K or model_k < _LEARN_RISE_K:
             return
+        was_first = self._learned_s <= _FIRST_S
         time_s = self._learned_s = self._learned_s + dt
         if time_s > _FIRST_S:
+            shift_k = abs(self._fine_residuals[0])
+            if was_first and shift_k > _FIRST_SHIFT_K and not self._has_shifted:
+                self._has_shifted = True
+                self._learn_again()
+                return
             if not self.hydraulics.is_usual or abs(self._fine_residuals[0]) >= _LEARN_K:
                 return
             time_s = time_s + _SLOW_EXTRA_S if time_s < _MAX_AVERAGE_S else _MAX_AVERAGE_S

@@ -279,6 +279,28 @@ def test_what_was_learned_during_a_loss_of_coolant_is_learned_again():
     eq(row_after_a_leak(8)[1], RELATION)  # too short to have shifted the mean
 
 
+def row_with_a_drift(k_per_h, ends_s):
+    """Return whether a supply that drifts from the first cycle until `ends_s` is accused then, in
+    200 s.
+    """
+    row, r = steady_row()
+    reasons = []
+    for second in range(ends_s + 200):
+        if second == ends_s:
+            r.supply_c = 32.0
+        if second < ends_s:
+            r.supply_c -= k_per_h / 3600.0
+        run(row, r, 1)
+        reasons.append(row.supply.suspect)
+    return RELATION in reasons
+
+
+def test_a_first_minute_with_a_drift_is_repeated_once():
+    eq(row_with_a_drift(20.0, 95), False)
+    eq(row_with_a_drift(20.0, 600), True)
+    eq(row_with_a_drift(40.0, 600), True)
+
+
 def test_nothing_is_learned_from_a_substitute_of_the_facility_flow():
     """It is 8 % too small; when the meter is valid again, nothing accuses the supply."""
     row, r = steady_row()
