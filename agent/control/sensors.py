@@ -222,10 +222,10 @@ class ControlSensors:
         if row is not None and exchanger is not None:
             if self._facility_swap.step(inputs, exchanger, dt):
                 check.accept_return()
-            if check.compare_all(inputs, row.heat_factor, exchanger, dt) and row.accept_all():
+            if check.compare_all(inputs, row.factors.heat, exchanger, dt) and row.accept_all():
                 check.fws_return.end_suspicion()
             row.read_facility(inputs, dt)
-            self._check_facility(exchanger, row.heat_factor, dt)
+            self._check_facility(exchanger, row.factors.heat, dt)
         readings.fws_flow_lpm, readings.fws_supply_c = inputs.fws_flow_lpm, inputs.fws_supply_c
         readings.fws_return_c = inputs.fws_return_c
         if row is None:

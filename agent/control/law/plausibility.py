@@ -16,12 +16,10 @@ R1 and R6 without the supply: an error d of the supply shifts both by -d, an err
 shifts R1 by d and R6 by (1 - e) d, and an error d of fws_supply shifts R1 by d C1 / C and R6 by
 e d. Another pair is no proof against one sensor. If a pair fits both the return and fws_supply, the
 one that has jumped is suspect; see `agent.control.law.row.facility_temperature`. The factors of R1
-and R6 (calibration of the sensors, model) are learned while the row is steady: in the first minute,
-and then slowly while R1 agrees. While a sensor is suspect, or the row is not the usual one, nothing
-is learned; a substitute of the facility flow is rough. What leaves by a leak takes heat with it: if
-coolant was lost in the first minute, it begins again when the loss has ended. `may_learn_ua`
-permits learning of the exchanger: a false sensor value must not change the model. A first minute in
-which a sensor drifted by half a kelvin or more is repeated once; a longer drift must be found.
+and R6 are learned while the row is steady (`agent.control.law.row.rise_factors`). While a sensor is
+suspect, or the row is not the usual one, nothing is learned; a substitute of the facility flow is
+rough. `may_learn_ua` permits learning of the exchanger: a false sensor value must not change the
+model.
 """
 
 from collections import namedtuple
@@ -29,6 +27,7 @@ from collections import namedtuple
 from agent.control.law.row.checked_signal import RANGE, RATE, RELATION, CheckedSignal
 from agent.control.law.row.facility_temperature import FacilityTemperature
 from agent.control.law.row.hydraulics import RowHydraulics
+from agent.control.law.row.rise_factors import RiseFactors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,17 +46,13 @@ _RISE_LAG_S = 30.0
 from both would move the valve again.
 """
 _HOLD_S = 200.0
-_FIRST_S, _SLOW_EXTRA_S, _MAX_AVERAGE_S = 59.5, 900.0, 14_400.0
-_YOUNG_MODEL_S, _RESTORED_S, _LOSS_S = 300.0, 60.0, 9.5
 _FINE_K, _GROSS_K = 22 / 100, 15 / 10
-_LEARN_K, _RESTORE_K = 20 / 100, 12 / 100
-_FIRST_SHIFT_K = 8 / 100
+_RESTORE_K = 12 / 100
 _MOVED_K = 40 / 100
 _SWAPPED_RISE_K = 10 / 10
 _FACILITY_APART_K = 10.0
 _SPARE_K = 30 / 10
 _RECENT_MOVE_S = 5.0
-_LEARN_RISE_K = 20 / 10
 _LOW_FLOW = 15 / 100
 """A filter of the bench that is 95 % clogged leaves this part of the flow at full speed."""
 _UNPROVEN = RANGE, RATE
@@ -86,7 +81,7 @@ class RowPlausibility:
         self.flow, self.dp = self.hydraulics.flow, self.hydraulics.dp
         self.fws_supply = FacilityTemperature()
         self.may_learn_ua = True
-        self.heat_factor = self.model_factor = 1.0
+        self.factors = RiseFactors()
         self.low_flow_k = self.too_high_k = 0.0
         self.heat_rise_k: float | None = None
         self.effectiveness: float | None = None
@@ -94,8 +89,7 @@ class RowPlausibility:
         self._design_lpm = design_lpm
         self._fine_s = self._gross_s = self._steady_s = 0.0
         self._unsteady_left_s = _FIRST_UNSTEADY_S
-        self._learned_s = self._apart_s = self._loss_s = 0.0
-        self._has_shifted = False
+        self._apart_s = 0.0
         self._mean_return_c: float | None = None
         self._mean_fws_lpm = 0.0
         self._fine_residuals = [0.0, 0.0]
@@ -144,7 +138,8 @@ class RowPlausibility:
             r.return_c, 15 / 10 * rate_scale, rate_scale, rate_scale, dt, r.return_age_s
         )
         self._update_model(r, flow)
-        self._follow_loss(r, dt)
+        if self.factors.follow_loss(r.is_level_low, dt):
+            self._forget_means()
         self.too_high_k = 0.0
         if supply is not None and return_c is not None:
             self._compare(r, flow, supply, return_c, dt)
@@ -173,8 +168,8 @@ class RowPlausibility:
         `_OF_REASON` of the reason, follows all these if the reason is not a relation. Then those of
         the facility supply temperature.
         """
-        is_learned = self._exchanger is None or self._learned_s > _FIRST_S
-        heat = [self.heat_factor, self.model_factor] if is_learned else [0.0, 0.0]
+        is_learned = self._exchanger is None or self.factors.are_learned
+        heat = [self.factors.heat, self.factors.model] if is_learned else [0.0, 0.0]
         factors = self.hydraulics.factors() + heat
         suspects = [(i, s.suspect) for i, s in enumerate(self._signals()) if s.suspect]
         reasons = [i + _OF_REASON[reason] for i, reason in suspects if reason in _OF_REASON]
@@ -185,9 +180,7 @@ class RowPlausibility:
         heat, model = factors[2], factors[3]
         self.hydraulics.restore(factors[0], factors[1], heat > 0.0)
         if heat > 0.0:
-            # Learning goes on from here: what is false since the restart must not become right.
-            self.heat_factor, self.model_factor = _clamp_factor(heat), _clamp_factor(model)
-            self._learned_s = _RESTORED_S
+            self.factors.restore(heat, model)
         for i, signal in enumerate(self._signals()):
             if i in suspects:
                 reasons = [r for r, more in _OF_REASON.items() if i + more in suspects]
@@ -199,18 +192,9 @@ class RowPlausibility:
 
     # Temperatures.
 
-    def _follow_loss(self, r: "RowReadings", dt: float) -> None:
-        """Count the time of the first minute in which coolant was lost."""
-        if r.is_level_low:
-            self._loss_s += dt if 0.0 < self._learned_s <= _FIRST_S else 0.0
-            return
-        if self._loss_s > _LOSS_S:
-            self._learn_again()
-        self._loss_s = 0.0
-
-    def _learn_again(self) -> None:
-        """Begin the first minute again."""
-        self._learned_s = self._steady_s = 0.0
+    def _forget_means(self) -> None:
+        """The factors are learned again: the means belong to the old ones."""
+        self._steady_s = 0.0
         self._fine_residuals[:] = self._gross_residuals[:] = [0.0, 0.0]
 
     def _update_model(self, r: "RowReadings", flow: "float | None") -> None:
@@ -220,11 +204,11 @@ class RowPlausibility:
         if exchanger is None or flow is None or fws_lpm is None or flow < self._design_lpm / 20.0:
             return
         exchanger.update_table(flow)
-        self.effectiveness = self.model_factor * exchanger.effectiveness_of(fws_lpm)
+        self.effectiveness = self.factors.model * exchanger.effectiveness_of(fws_lpm)
         if r.fws_return_c is not None and fws_supply_c is not None:
             heat_w = exchanger.fws_capacity(fws_lpm) * (r.fws_return_c - fws_supply_c)
-            self.heat_rise_k = self.heat_factor * heat_w / exchanger.tcs_capacity(flow)
-            capacity_w = self.heat_factor * exchanger.fws_capacity(fws_lpm)
+            self.heat_rise_k = self.factors.heat * heat_w / exchanger.tcs_capacity(flow)
+            capacity_w = self.factors.heat * exchanger.fws_capacity(fws_lpm)
             self._heat_share = capacity_w / exchanger.tcs_capacity(flow)
 
     def _compare(
@@ -269,11 +253,18 @@ class RowPlausibility:
             _follow(
                 self._fine_residuals, by_heat, by_model, max(weight, dt / (self._steady_s + dt))
             )
-            if not r.is_fws_flow_replaced:
-                self._learn_factors(rise_k, q, e * (return_c - fws_supply_c), dt)
+            if not r.is_fws_flow_replaced and self.factors.learn(
+                rise_k,
+                q,
+                e * (return_c - fws_supply_c),
+                self._fine_residuals[0],
+                self.hydraulics.is_usual,
+                dt,
+            ):
+                self._forget_means()
         else:
             self._steady_s = 0.0
-        steady = self._steady_s >= _STEADY_S and self._learned_s > _FIRST_S
+        steady = self._steady_s >= _STEADY_S and self.factors.are_learned
         self.may_learn_ua = steady and abs(self._fine_residuals[0]) < _RESTORE_K
         self._fine_s = (
             self._fine_s + dt
@@ -321,27 +312,6 @@ class RowPlausibility:
             self._unsteady_left_s = _UNSTEADY_S
         elif self._unsteady_left_s > 0.0:
             self._unsteady_left_s -= dt
-
-    def _learn_factors(self, rise_k: float, q: float, model_k: float, dt: float) -> None:
-        """Learn the factors: their means in the first minute, then slowly while R1 agrees."""
-        if q < _LEARN_RISE_K or model_k < _LEARN_RISE_K:
-            return
-        was_first = self._learned_s <= _FIRST_S
-        time_s = self._learned_s = self._learned_s + dt
-        if time_s > _FIRST_S:
-            shift_k = abs(self._fine_residuals[0])
-            if was_first and shift_k > _FIRST_SHIFT_K and not self._has_shifted:
-                self._has_shifted = True
-                self._learn_again()
-                return
-            if not self.hydraulics.is_usual or abs(self._fine_residuals[0]) >= _LEARN_K:
-                return
-            time_s = time_s + _SLOW_EXTRA_S if time_s < _MAX_AVERAGE_S else _MAX_AVERAGE_S
-        weight = dt / time_s
-        self.heat_factor = _clamp_factor(self.heat_factor * (1.0 + weight * (rise_k - q) / q))
-        self.model_factor = _clamp_factor(
-            self.model_factor * (1.0 + weight * (rise_k - model_k) / model_k)
-        )
 
     def _find_suspect(self, residuals: "list[float]", limit: float, e: float) -> str:
         """Return the signal that explains both residuals, `supply`, `return` or `facility`; empty:
@@ -398,10 +368,11 @@ class RowPlausibility:
         third, lpm = self._design_lpm / 3.0, flow or 0.0
         moved_dt = 2.0 * dt if lpm > 2.0 * third else dt
         is_flowing = lpm > third and self.hydraulics.moving_left_s < _FILTER_S - _RECENT_MOVE_S
-        is_young = self._learned_s < _YOUNG_MODEL_S
+        is_young = self.factors.are_young
         for signal in (self.supply, self.return_signal):
             if signal.note_age(is_young):
-                self._learn_again()
+                self.factors.restart()
+                self._forget_means()
         may_be_stuck = is_flowing and not self.fws_supply.moves_estimates
         must_be_equal = is_flowing and self._must_be_equal(e)
         for signal, raw, estimate, other in (
@@ -464,10 +435,6 @@ class RowPlausibility:
         if flow is None or flow <= 0.0 or held.age_s >= _HOLD_S:
             return None, 0.0
         return held.rise_k * held.flow_lpm / flow, 1.0 + held.age_s / 50.0
-
-
-def _clamp_factor(factor: float) -> float:
-    return min(max(factor, 85 / 100), 115 / 100)
 
 
 def _follow(filtered: "list[float]", first: float, second: float, weight: float) -> None:

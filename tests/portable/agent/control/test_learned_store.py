@@ -103,7 +103,7 @@ def test_factors_of_the_temperatures_are_stored_when_they_are_learned():
     eq(unit.writes, 2)
     row = steady_row()[0]
     row.restore([16.8, 2.1, 0.0, 0.0], [])
-    eq((row.heat_factor, row.model_factor), (1.0, 1.0))
+    eq((row.factors.heat, row.factors.model), (1.0, 1.0))
 
 
 def test_a_drift_is_found_although_restarts_interrupt_it():

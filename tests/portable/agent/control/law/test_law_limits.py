@@ -39,7 +39,7 @@ def test_first_values_of_signals_and_readings():
     eq((point.supply_c, point.pump_pct, point.fan_pct, point.case_c, point.valve_target_pct),
        (0.0,) * 5)  # fmt: skip
     plausibility = RowPlausibility(None, 150.0)
-    eq((plausibility.may_learn_ua, plausibility.heat_factor, plausibility.model_factor),
+    eq((plausibility.may_learn_ua, plausibility.factors.heat, plausibility.factors.model),
        (True, 1.0, 1.0))  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def test_learned_state_has_factors_and_suspects():
     factors, found = row.learned()
     near(factors[0], 150.0 / 80.0**0.5, 1e-4)
     near(factors[1], 150.0 / 70.0, 1e-4)
-    eq((factors[2:], found), ([row.heat_factor, row.model_factor], []))
+    eq((factors[2:], found), ([row.factors.heat, row.factors.model], []))
     for i, signal in enumerate((row.supply, row.return_signal, row.flow, row.dp)):
         other, _ = steady_row()
         other.restore(factors, [i])
@@ -341,7 +341,7 @@ def test_fan_speed_at_both_ends_of_the_table():
 def test_shares_are_limited_and_the_pump_factor_follows_slowly():
     row, r = steady_row()
     row.restore([1.0, 1.0, 2.0, 0.5], [])
-    eq((row.heat_factor, row.model_factor), (115 / 100, 85 / 100))
+    eq((row.factors.heat, row.factors.model), (115 / 100, 85 / 100))
     row, r = steady_row()
     run(row, r, 60)
     r.pump_pct = 77.0

@@ -13,7 +13,7 @@ def test_healthy_row_has_no_suspect():
     run(row, r, 600)
     eq(suspects(row), ("", "", "", ""))
     eq((row.supply.value, row.supply.uncertainty), (32.0, 0.0))
-    near(row.heat_factor, 1.0, 1e-6)
+    near(row.factors.heat, 1.0, 1e-6)
 
 
 def test_lies_of_the_supply_are_replaced_immediately():
@@ -268,7 +268,7 @@ def row_after_a_leak(level_low_s):
     for _ in range(300):
         row.step(r, 1.0)
         reasons.append(row.supply.suspect)
-    return row.heat_factor, max(reasons)
+    return row.factors.heat, max(reasons)
 
 
 def test_what_was_learned_during_a_loss_of_coolant_is_learned_again():
@@ -306,11 +306,11 @@ def test_nothing_is_learned_from_a_substitute_of_the_facility_flow():
     row, r = steady_row()
     r.fws_flow_lpm, r.is_fws_flow_replaced = 83.0, True
     run(row, r, 100)
-    eq((row.heat_factor, row.model_factor), (1.0, 1.0))
+    eq((row.factors.heat, row.factors.model), (1.0, 1.0))
     r.fws_flow_lpm, r.is_fws_flow_replaced = 90.0, False
     run(row, r, 300)
     eq(suspects(row), ("", "", "", ""))
-    near(row.heat_factor, 1.0, 0.005)
+    near(row.factors.heat, 1.0, 0.005)
 
 
 def test_a_loss_of_coolant_after_the_first_minute_changes_no_factor():

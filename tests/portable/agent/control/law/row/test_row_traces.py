@@ -100,7 +100,7 @@ def trace_row():
         row.step(traced.readings, 1.0)
         for signal in (row.supply, row.return_signal, row.flow, row.dp):
             out.add(signal.value, signal.uncertainty, signal.suspect)
-        out.add(row.may_learn_ua, row.is_usual, row.is_steady, row.heat_factor, row.model_factor)
+        out.add(row.may_learn_ua, row.is_usual, row.is_steady, row.factors.heat, row.factors.model)
         out.add(row.hydraulics.moving_left_s)
     return out.sums
 
