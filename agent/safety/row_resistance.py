@@ -3,8 +3,9 @@
 
 Does not react; see `agent.safety.protection`. Pump, filter and speed do not change it. It rises if
 a branch is shut (a kinked hose, a rack valve), and changes if the pressure sensor or the flow meter
-is false. The usual value is a slow mean. A change of more than `_BAND` in `_CHANGED_AFTER` readings
-is reported. The flow meter follows with a lag: while the flow moves towards the usual resistance,
+is false. The usual value is a mean of minutes. A change of more than `_BAND` in `_CHANGED_AFTER`
+readings is reported, also one from the mean of hours: a sensor can drift, and the first mean
+follows it. The flow meter follows with a lag: while the flow moves towards the usual resistance,
 nothing is reported. A changed row becomes the usual one in hours. In the first `_LEARN_COUNT`
 readings after a start, the state that lasts longer is the usual one: the unit may have started
 while a sensor was false.
@@ -32,7 +33,7 @@ ROW_RESISTANCE = AlarmRecord(
     True,
 )
 
-_BAND, _END_BAND, _LEARN_BAND = 0.25, 0.15, 0.1
+_BAND, _END_BAND, _LEARN_BAND, _SLOW_LEARN_BAND = 0.25, 0.15, 0.1, 0.2
 _CHANGED_AFTER = 3
 _MIN_FLOW_FRACTION, _MIN_KPA = 0.15, 3.0
 _MOVING_FRACTION = 0.01
@@ -57,7 +58,7 @@ class RowResistance:
     def __init__(self) -> None:
         self.is_changed = self.is_higher = self.is_shut = False
         self.is_usual = True
-        self._mean = 0.0
+        self._mean = self._slow_mean = 0.0
         self._mean_count = self._change_count = self._changed_readings = 0
         self._last_flow = self._max_flow = 0.0
         self._false_count = 0
@@ -78,11 +79,12 @@ class RowResistance:
         value = kpa / (flow * flow)
         if not self._mean_count:
             self._mean = value
-        change = value / self._mean - 1.0
-        self.is_usual = -_LEARN_BAND < change < _LEARN_BAND
+        change, slow_change = value / self._mean - 1.0, self._follow_slowly(value)
+        self.is_usual = abs(change) < _LEARN_BAND and abs(slow_change) < _SLOW_LEARN_BAND
         if self.is_usual:
             self._max_flow = max(self._max_flow, flow)
         self.is_higher = change >= _END_BAND
+        change = max(change, slow_change, key=abs)
         band = _END_BAND if self.is_changed else _BAND
         is_settling = (
             flow > last * (1.0 + _MOVING_FRACTION)
@@ -100,6 +102,7 @@ class RowResistance:
             return False
         if self._mean_count < min(self._changed_readings, _LEARN_COUNT):
             self._mean, self._mean_count, self.is_changed = value, 1, False
+            self._slow_mean = value
             self._max_flow = flow
             self.is_usual = True
             return True
@@ -110,6 +113,13 @@ class RowResistance:
             self._mean += (value - self._mean) / self._mean_count
         self._keep()
         return False
+
+    def _follow_slowly(self, value: float) -> float:
+        """Update the mean of hours; return the change from it."""
+        if self._mean_count < _LEARN_COUNT:
+            self._slow_mean = self._mean
+        self._slow_mean += (value - self._slow_mean) / _ADOPT_COUNT
+        return value / self._slow_mean - 1.0
 
     def _keep(self) -> None:
         """Take the usual resistance for a restart, if it is learned and has moved."""
@@ -149,7 +159,7 @@ class RowResistance:
             return False
         if not int(words[1]) or words[0] not in ("shut", "usual"):
             return False
-        self._mean = int(words[1]) / _SCALE
+        self._mean = self._slow_mean = int(words[1]) / _SCALE
         if words[0] == "usual":
             self._kept, self._mean_count = self._mean, _RESTORED_COUNT
             return True

@@ -143,27 +143,40 @@ class RowHydraulics:
             if self.dp.suspect:
                 self._usual.forget_dp()
                 used.forget_dp()
-        if flow is not None and used.by_dp is not None and used.by_pump is not None:
-            self._judge(flow, used.by_dp, used.by_pump, used, dt)
+        self._judge(flow, used, dt)
         self._settle(r, flow, used, dt)
         if flow is not None and not (self.flow.suspect or self.dp.suspect):
             self._follow_row(flow, r, dt)
         if self._present is not None:
             self._leave_present(r, dt)
 
-    def _judge(
-        self, flow: float, by_dp: float, by_pump: float, used: FlowFactors, dt: float
-    ) -> None:
-        tolerance = self._tolerance
-        is_moved = used.is_shut(flow, tolerance) or self._is_opening(flow)
-        flow_apart = _is_third(flow, by_dp, by_pump, tolerance) and not is_moved
-        dp_apart = _is_third(by_dp, flow, by_pump, tolerance) and not is_moved
-        self._flow_s = self._flow_s + dt if flow_apart else 0.0
-        self._dp_s = self._dp_s + dt if dp_apart else 0.0
+    def _judge(self, flow: "float | None", used: FlowFactors, dt: float) -> None:
+        """Find the third of three. The present row follows a drift of the pressure: the usual one
+        finds it.
+        """
+        is_flow_apart = is_dp_apart = False
+        if flow is not None:
+            is_flow_apart, is_dp_apart = self._find_third(flow, used)
+            if used is not self._usual:
+                is_dp_apart = is_dp_apart or self._find_third(flow, self._usual)[1]
+        self._flow_s = self._flow_s + dt if is_flow_apart else 0.0
+        self._dp_s = self._dp_s + dt if is_dp_apart else 0.0
         if self._flow_s >= _PROOF_S:
             self.flow.mark_suspect(RELATION)
         if self._dp_s >= _PROOF_S:
             self.dp.mark_suspect(RELATION)
+
+    def _find_third(self, flow: float, factors: FlowFactors) -> "tuple[bool, bool]":
+        """Return whether the flow is the third of three, and whether the pressure is."""
+        by_dp, by_pump, tolerance = factors.by_dp, factors.by_pump, self._tolerance
+        if by_dp is None or by_pump is None:
+            return False, False
+        if factors.is_shut(flow, tolerance) or self._is_opening(flow):
+            return False, False
+        return (
+            _is_third(flow, by_dp, by_pump, tolerance),
+            _is_third(by_dp, flow, by_pump, tolerance),
+        )
 
     def _is_opening(self, flow: float) -> bool:
         """Return whether flow and pressure go back towards those of the usual row."""

@@ -134,6 +134,32 @@ def test_the_usual_resistance_is_a_slow_mean():
     eq((row.is_changed, row._changed_readings), (True, 301))
 
 
+def drift(kpa_per_h, hours):
+    """Return the time in hours after which a drift of the pressure is reported, and the flow then.
+
+    The loop holds the pressure that it reads, so the flow becomes smaller.
+    """
+    row = RowResistance()
+    for second in range(int(hours * 3600)):
+        false_kpa = max(0, second - 600) / 3600.0 * kpa_per_h
+        flow = 150.0 * ((80.0 - false_kpa) / 80.0) ** 0.5
+        row.add(flow, 80.0)
+        if row.is_changed:
+            return second / 3600.0, flow
+    return None
+
+
+def test_a_drift_that_the_mean_of_minutes_follows_is_reported():
+    hours, flow = drift(40.0, 2.0)
+    eq((0.5 < hours < 0.8, flow > 130.0), (True, True))
+    hours, flow = drift(6.0, 8.0)
+    eq((3.0 < hours < 6.0, flow > 120.0), (True, True))
+
+
+def test_a_row_that_changes_within_a_day_stays_usual():
+    eq(drift(0.8, 24.0), None)
+
+
 def test_state_that_lasts_longer_after_a_start_is_adopted_once():
     row = make()
     adopted = [row.add(150.0, 20.0) for _ in range(80)]

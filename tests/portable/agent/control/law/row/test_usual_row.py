@@ -128,6 +128,20 @@ def test_a_false_sensor_is_found_while_a_branch_is_shut():
         near(row.flow.value, 105.0, 2.0)
 
 
+def test_a_pressure_that_has_drifted_away_is_found_by_the_usual_row():
+    """The loop holds the pressure that it reads, so flow and speed fall in proportion."""
+    for says, limit_lpm in ((False, 100.0), (True, 0.0)):
+        row, r = steady_row()
+        run(row, r, 400)
+        while not row.dp.suspect and r.flow_lpm > 75.0:
+            r.is_row_usual = says if r.flow_lpm < 140.0 else True
+            r.flow_lpm -= 0.02
+            r.pump_pct = 70.0 * r.flow_lpm / 150.0
+            run(row, r, 1)
+        eq((says, row.dp.suspect, row.flow.suspect), (says, "" if says else RELATION, ""))
+        eq((says, r.flow_lpm > limit_lpm), (says, True))
+
+
 def test_the_word_of_the_protection_stops_the_learning():
     """A small pump speed: the own evidence is too coarse. Its word ends this too."""
     row, r = steady_row()
