@@ -40,6 +40,11 @@ if TYPE_CHECKING:
             """Return whether coolant is lost."""
             ...
 
+        @property
+        def is_filter_clogged(self) -> bool:
+            """Return whether the pressure drop of the filter is high."""
+            ...
+
 
 SENSOR_RATE = AlarmRecord(
     "sensor_rate", DEGRADED, "supply temperature moved faster than it can", "", True
@@ -237,6 +242,7 @@ class ControlSensors:
         protection = self._protection
         inputs.is_row_usual = None if protection is None else protection.is_row_usual
         inputs.is_level_low = protection is not None and protection.is_level_low
+        inputs.is_filter_clogged = protection is not None and protection.is_filter_clogged
         row.step(inputs, dt)
         if row.fws_supply.signal.suspect or row.fws_supply.is_unproven:
             # An estimate follows the valve: a law that uses it would follow itself.

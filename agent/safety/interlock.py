@@ -116,6 +116,7 @@ class Interlock(Component):
         self._scan_inputs(now)
         self.loop_watch.step(now)
         self.protection.is_level_low = self.loop_watch.is_low
+        self.protection.is_filter_clogged = self.loop_watch.is_clogged
         self._limit_early()
         if self.start_permit.missing:
             is_read = None not in [cause.is_on for cause, _, _, _ in self.inputs]

@@ -76,8 +76,8 @@ _CASE_C, _TABLE_C = 85.0, 32.0
 class Protection:
     """The protection. `settings`: the section `safety`. `limits`: set at the start of the agent.
 
-    `last_step`: time of the last complete control cycle, µs, for the watchdog. `is_level_low`:
-    coolant is lost, as `LoopWatch` finds it.
+    `last_step`: time of the last complete control cycle, µs, for the watchdog. `is_level_low`,
+    `is_filter_clogged`: coolant is lost, the filter clogs, as `LoopWatch` finds them.
     """
 
     def __init__(self, agent: "ControlContext", settings: "dict[str, Any]") -> None:
@@ -86,7 +86,7 @@ class Protection:
         pressure_device = agent.fieldbus.session(config.pressure.sensor)
         self.limits: LoadLimitsView | None = None
         self.last_step: int | None = None
-        self.is_level_low = False
+        self.is_level_low = self.is_filter_clogged = False
         self.flow = FlowWatch(settings["flow_lpm"], config.pressure.setpoint)
         self.resistance, self.curve = RowResistance(), PumpCurve()
         self._flow_at = 0

@@ -7,8 +7,9 @@ in L/min, dP in kPa.
     R4   flow = k sqrt(dP)                              k: learned
     R3   flow = n * pump speed                          n: learned
 
-The third of three values that does not agree is suspect. A flow below R3 with a dP above it, up to
-the shut-off pressure, is no false sensor: a branch of the row is shut.
+The third of three values that does not agree is suspect. Behind a clogged filter (its own pressure
+drop is high) R3 does not hold: then a flow above R4 is suspect. A flow below R3 with a dP above it,
+up to the shut-off pressure, is no false sensor: a branch of the row is shut.
 
 The factors of the usual row learn only while nothing speaks against it: no suspect sensor, no shut
 branch, and a protection that calls the row usual (`RowReadings.is_row_usual`). Otherwise they stay,
@@ -105,7 +106,7 @@ class RowHydraulics:
         self.dp = CheckedSignal(-100.0, 1600.0, 10.0, 10.0)
         self.moving_left_s = 0.0
         self._last_lpm: float | None = None
-        self.may_be_low = False
+        self.may_be_low = self._is_clogged = False
         self._usual = FlowFactors()
         self._present: FlowFactors | None = None
         self._flow_s = self._dp_s = 0.0
@@ -135,6 +136,7 @@ class RowHydraulics:
         dp = self.dp.read(r.dp_kpa, 1e4, 1e4, 0.0, dt)
         self._usual.estimate(dp, r.pump_pct, dt)
         used = self._usual if self._present is None else self._present
+        self._clear_pressure(r, used)
         if used is self._present:
             used.estimate(dp, r.pump_pct, dt)
         if self.dp.suspect or self.flow.suspect:
@@ -150,12 +152,26 @@ class RowHydraulics:
         if self._present is not None:
             self._leave_present(r, dt)
 
+    def _clear_pressure(self, r: "RowReadings", used: FlowFactors) -> None:
+        """A pressure that R3 has accused is right if the filter is clogged: the flow is not."""
+        was_clogged, self._is_clogged = self._is_clogged, r.is_filter_clogged
+        if was_clogged or not self._is_clogged or self.dp.suspect != RELATION:
+            return
+        flow, dp = r.flow_lpm, r.dp_kpa
+        if flow is None or dp is None or dp <= 0.0 or self.flow.suspect:
+            return
+        if flow > used.dp_factor * sqrt_det(dp) + 2.0 * self._tolerance:
+            self.dp.end_suspicion()
+            self.flow.mark_suspect(RELATION)
+
     def _judge(self, flow: "float | None", used: FlowFactors, dt: float) -> None:
         """Find the third of three. The present row follows a drift of the pressure: the usual one
         finds it.
         """
         is_flow_apart = is_dp_apart = False
-        if flow is not None:
+        if flow is not None and self._is_clogged:
+            is_flow_apart = used.by_dp is not None and flow > used.by_dp + 2.0 * self._tolerance
+        elif flow is not None:
             is_flow_apart, is_dp_apart = self._find_third(flow, used)
             if used is not self._usual:
                 is_dp_apart = is_dp_apart or self._find_third(flow, self._usual)[1]

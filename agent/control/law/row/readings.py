@@ -8,7 +8,8 @@ Does not read sensors; see `agent.control.sensors`.
 class RowReadings:
     """Readings of a cycle before the checks; None: unknown. `supply_age_s`, `return_age_s`: time
     since the device was read. `is_row_usual`: the word of the protection; see
-    `agent.control.law.row.hydraulics`. `is_level_low`: coolant is lost; also its word.
+    `agent.control.law.row.hydraulics`. `is_level_low`, `is_filter_clogged`: coolant is
+    lost, and the pressure drop of the filter is high; also its words.
     `is_fws_flow_replaced`: `fws_flow_lpm` is the flow of the valve's position, not a reading.
     """
 
@@ -24,4 +25,4 @@ class RowReadings:
         self.pump_pct: float | None = None
         self.redundant_supply_c: float | None = None
         self.is_row_usual: bool | None = None
-        self.is_level_low = self.is_fws_flow_replaced = False
+        self.is_level_low = self.is_filter_clogged = self.is_fws_flow_replaced = False

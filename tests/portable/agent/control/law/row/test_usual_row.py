@@ -128,6 +128,27 @@ def test_a_false_sensor_is_found_while_a_branch_is_shut():
         near(row.flow.value, 105.0, 2.0)
 
 
+def test_behind_a_clogged_filter_the_speed_of_the_pumps_shows_no_flow():
+    """The meter stands still at the flow of before, which fits the speed. So the pressure is
+    accused, until the pressure drop of the filter is known to be high.
+    """
+    for kpa, before, after in ((12.4, [3], [2]), (320.0, [3], [3])):
+        row, r = steady_row()
+        run(row, r, 120)
+        r.dp_kpa = kpa
+        run(row, r, 5)
+        eq((kpa, [i for i, reason in enumerate(suspects(row)) if reason]), (kpa, before))
+        r.is_filter_clogged = True
+        run(row, r, 5)
+        eq((kpa, [i for i, reason in enumerate(suspects(row)) if reason]), (kpa, after))
+    for flow, found in ((150.0, [2]), (59.0, [])):  # the filter was known to be clogged before
+        row, r = steady_row()
+        run(row, r, 120)
+        r.is_filter_clogged = True
+        move_row(row, r, flow, 12.4, 10)
+        eq((flow, [i for i, reason in enumerate(suspects(row)) if reason]), (flow, found))
+
+
 def test_a_pressure_that_has_drifted_away_is_found_by_the_usual_row():
     """The loop holds the pressure that it reads, so flow and speed fall in proportion."""
     for says, limit_lpm in ((False, 100.0), (True, 0.0)):
