@@ -21,6 +21,7 @@ import tomllib
 from pathlib import Path
 
 from deploy.errors import DeployError
+from deploy.release import final_constants
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")
@@ -47,11 +48,12 @@ def compiled_modules() -> list[str]:
 
 
 def copy_packages(out: Path) -> None:
-    """Copy the packages and the dispatcher to an empty folder."""
+    """Copy the packages and the dispatcher to an empty folder, with constants declared as such."""
     shutil.rmtree(out, ignore_errors=True)
     ignore = shutil.ignore_patterns("__pycache__", "*.so")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, out / package, ignore=ignore)
+    final_constants.declare_in_tree(out)
     for name in ("coldloop.py", "pyproject.toml"):
         shutil.copyfile(ROOT / name, out / name)
 

@@ -24,6 +24,7 @@ from protocols.nmea import fields
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from protocols.nmea.nav_sentences import Dtm, Gbs, Gll, Gns, Gst, Vtg
     from protocols.nmea.satellite_sentences import Gsa, Gsv
@@ -157,7 +158,7 @@ class SecondAntenna:
 
 
 if TYPE_CHECKING:
-    Sentence = (
+    Sentence: TypeAlias = (
         Rmc
         | Gga
         | Zda

@@ -60,12 +60,11 @@ class CaseResult:
         return [violation for violation in self.violations if not violation.exempt_reason]
 
 
-class ReversedDut(InProcessDut):
-    """The agent with its components in reverse order; ports keep their numbers."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.agent.components.reverse()
+def make_reversed_dut(*arguments: Any) -> InProcessDut:
+    """Return the agent with its components in reverse order; ports keep their numbers."""
+    dut = InProcessDut(*arguments)
+    dut.agent.components.reverse()
+    return dut
 
 
 def run_case(seed: int, count: int, options: CaseOptions, dut: str, keep: bool) -> CaseResult:
@@ -143,7 +142,7 @@ def _run_sampled(run: VirtualRun) -> "Any":
 
 def judge_component_order(case: HazardCase) -> list[tuple[str, float, str]]:
     """Judge I4: the writes on the field bus do not depend on the order of the components."""
-    duts = (InProcessDut, ReversedDut)
+    duts = (InProcessDut, make_reversed_dut)
     digests = [digest_writes(case.scenario, case.seed, make_dut) for make_dut in duts]
     if digests[0] == digests[1]:
         return []
