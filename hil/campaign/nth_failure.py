@@ -22,6 +22,7 @@ from hil.devices.base import Replies
 from hil.errors import BenchError
 from hil.io.endpoints import SerialEndpoint, TcpEndpoint
 from hil.io.store_endpoint import StoreEndpoint
+from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
 from hil.run.recorded import DUTS
 from hil.run.virtual import VirtualRun
@@ -107,7 +108,7 @@ def _filter_store(store: StoreEndpoint, counter: FailureCounter, port_fails: boo
 def _sweep_bus(run: VirtualRun, nth: int) -> FailureCounter:
     counter = FailureCounter(run.world, nth, lambda: None)
     endpoint = run.shell.endpoints[FIRST_BUS]
-    if not isinstance(endpoint, SerialEndpoint) or endpoint.line is None:
+    if not isinstance(endpoint, SerialEndpoint) or not isinstance(endpoint.line, SerialLine):
         raise BenchError("--sweep bus: the row has no serial bus")
 
     def convert(replies: Replies) -> Replies:

@@ -8,8 +8,8 @@ numbers (`rank` of the world).
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
-from hil.kernel.serial_line import SerialLine
 from hil.kernel.tcp_device import TcpDevice, TcpDeviceLink
 from hil.kernel.world import World
 from hil.shells.virtual import VirtualShell
@@ -20,18 +20,25 @@ _OPEN_US = 1_000
 """Time to open a port, µs."""
 
 
+class LinePort(Protocol):
+    """What a serial port uses of a line: `hil.kernel.serial_line`, or one side of a shared line."""
+
+    def write(self, data: bytes) -> None:
+        """Send the bytes of the controller."""
+
+
 class SerialEndpoint:
     """A serial port with a line behind it; while `absent`, it cannot be opened."""
 
     def __init__(self, shell: VirtualShell, port: int) -> None:
         self._shell = shell
         self._port = port
-        self.line: SerialLine | None = None
+        self.line: LinePort | None = None
         self.absent = False
         self.is_open = False
         self.baud: int | None = None
 
-    def connect(self, line: SerialLine) -> None:
+    def connect(self, line: LinePort) -> None:
         """Connect `line` to the port."""
         self.line = line
 

@@ -153,7 +153,7 @@ class ControllerPair:
         bus = SerialEndpoint(shell, FIRST_BUS)
         versioned = VersionedPort(self.line, self._key, bus.to_agent, FIRST_BUS)
         self._versioned.append(versioned)
-        bus.connect(versioned)  # type: ignore[arg-type]
+        bus.connect(versioned)
         shell.endpoints[FIRST_BUS] = bus
         by_section: dict[str, StoreEndpoint] = {}
         for port, name, address in assign_ports(self.config):
