@@ -79,7 +79,8 @@ def _run_setup(out: Path, words: list[str]) -> None:
     completed = subprocess.run(
         [sys.executable, "setup_compiled.py", *words],
         cwd=out,
-        env={**os.environ, "PYTHONPATH": str(out)},
+        # To look for the causes of warnings takes twice as long as to compile.
+        env={**os.environ, "PYTHONPATH": str(out), "CFLAGS": os.environ.get("CFLAGS", "") + " -w"},
         capture_output=True,
         text=True,
         check=False,

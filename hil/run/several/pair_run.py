@@ -98,8 +98,8 @@ class PairRow(NamedTuple):
     setpoint_c: float
     probe: bytes
     print_line: Callable[[int, str], None]
-    connect: Callable[[PausableShell, list[str]], None] = lambda *_: None
-    set_clock_apart: Callable[[int, bool], None] = lambda *_: None
+    connect: Callable[[PausableShell, list[str]], None] = lambda _, __: None
+    set_clock_apart: Callable[[int, bool], None] = lambda _, __: None
 
 
 class ControllerPair:

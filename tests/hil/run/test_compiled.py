@@ -122,7 +122,7 @@ def test_compiled_copy_gives_the_same_digests(tmp_path: Path) -> None:
     compiled.compile_copy(tmp_path, compiled.compiled_modules())
     count = len(compiled.compiled_modules())
     assert run(tmp_path, "--version").endswith(f"({count} compiled modules)\n")
-    for name in ("smoke", "full-bench", "bus-noise", "config-push"):
+    for name in ("smoke", "full-bench", "bus-noise", "config-push", "redundant-pause"):
         records = [json.loads(run(h, "hil", "run", name, "--json")) for h in (tmp_path, ROOT)]
         assert len({record["digest"] for record in records}) == 1, name
         assert {record["verdict"] for record in records} == {"pass"}, name
