@@ -105,6 +105,8 @@ _LOOP = {
 class _ValveStub:
     """The valve of the loop: position and command, deadband of `agent.control.actuator.valve`."""
 
+    is_reversed = False
+
     def __init__(self, position: float) -> None:
         self.position_pct = self.command_pct = position
 

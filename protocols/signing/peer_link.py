@@ -6,9 +6,10 @@ A message is taken only if it echoes the own nonce, and if its sequence rises. T
 each start, and when nothing came for `_RENEW_US`. So no recorded message is taken. On a link that
 is down, any other message can be the first one of the peer, or a recorded one. So the messages echo
 in turn its nonce and that of the highest session. A state is sent in parts, one in each message,
-until the other side has all. A newer state replaces it at once, but one that has replaced another
-on its way arrives first: else none would, if they change faster than they are sent. The newer one
-then waits at most for `_ROUNDS` times all parts: the messages of the other side can be lost.
+until the other side has all. A newer state replaces it immediately, but one that has replaced
+another on its way arrives first: else none would, if they change faster than they are sent. The
+newer one then waits at most for `_ROUNDS` times all parts: the messages of the other side can be
+lost.
 
 Each message names the last message that its sender has received. So the receiver knows how old it
 can be. A word that can be older than `max_age_us` is not taken, and the link is down: a delay in

@@ -264,6 +264,10 @@ class RowPlausibility:
                 self._forget_means()
         else:
             self._steady_s = 0.0
+        self._judge(rise_k, q, e, dt)
+
+    def _judge(self, rise_k: float, q: float, e: float, dt: float) -> None:
+        """Accuse the signal that has explained the residuals for long enough."""
         steady = self._steady_s >= _STEADY_S and self.factors.are_learned
         self.may_learn_ua = steady and abs(self._fine_residuals[0]) < _RESTORE_K
         self._fine_s = (
