@@ -33,14 +33,16 @@ BAD = "raise SystemExit(9)\n"
 def wheel(first_lines: str) -> bytes:
     """Return the packages of a controller as a zip, with code before the command dispatcher.
 
-    What the bundle of a server leaves out is not in it: it would have too many bytes.
+    What the bundle of a server leaves out is not in it, and no northbound servers: with comments
+    and types it would have too many bytes.
     """
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for package in ("agent", "deploy", "drivers", "protocols"):
             for path in (ROOT / package).rglob("*"):
                 name = path.relative_to(ROOT).as_posix()
-                if path.suffix in (".py", ".json") and not is_dropped(name):
+                is_server = name.startswith("deploy/northbound/")
+                if path.suffix in (".py", ".json") and not (is_server or is_dropped(name)):
                     archive.write(path, name)
         archive.writestr("hil/__init__.py", "")  # not that of this checkout
         archive.writestr("coldloop.py", first_lines + (ROOT / "coldloop.py").read_text())
