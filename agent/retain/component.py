@@ -72,7 +72,7 @@ class Retain(Component):
 
     def _on_alarm(self, now: int, change: str, code: str, text: str) -> None:
         utc = self.agent.clock.utc(now)
-        self.history.add(0 if utc is None else utc // SECOND, change, code, text)
+        self.history.add(0 if utc is None else utc // SECOND, change, code, text, now)
         self._due = now
 
     # The store.
