@@ -3,7 +3,8 @@
 
 Does not decide and does not open a port; its owner does. Each side sends a message in each period.
 A message is taken only if it echoes the own nonce, and if its sequence rises. The nonce is new at
-each start, and when nothing came for `_RENEW_US`. So no recorded message is taken. On a link that
+each start, when nothing came for `_RENEW_US`, and when the peer may have started again without a
+count of its starts. So no recorded message is taken. On a link that
 is down, any other message can be the first one of the peer, or a recorded one. So the messages echo
 in turn its nonce and that of the highest session. A state is sent in parts, one in each message,
 until the other side has all. A newer state replaces it immediately, but one that has replaced
@@ -208,6 +209,8 @@ class PeerLink:
         is_old = is_new and message.session <= self._peer_session
         if is_old or (not is_new and message.sequence <= self._peer_sequence):
             self.rejected += 1
+            if is_old and not self.is_up(now) and now - self._renewed_at > self._lost_us:
+                self._renew(now)  # a recorded message does not echo the new nonce
             return
         self._peer_nonce = message.nonce
         self._echo_session = message.session

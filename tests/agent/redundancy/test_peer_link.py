@@ -314,6 +314,29 @@ def test_a_replaced_controller_is_accepted_again() -> None:
     assert b.take_word() == WORD_ACTIVE
 
 
+def test_a_controller_without_a_count_of_its_starts_is_received_soon() -> None:
+    """Each start has the same session, as in a group: one message each second, lost after 3.5 s."""
+    timing = (1000 * MS, 3500 * MS, 3500 * MS)
+    a, b = PeerLink("a", "b", KEY, *timing), PeerLink("b", "a", KEY, *timing)
+    a.start(0, 0)
+    b.start(0, 0)
+    recorded: list[bytes] = []
+    up: list[bool] = []
+    for second in range(60):
+        now = second * 1000 * MS
+        if second == 20:
+            b = PeerLink("b", "a", KEY, *timing)
+            b.start(0, now)
+        for sender, receiver in ((a, b), (b, a)):
+            recorded.append(sender.next_line(WORD_READY, 1, True, now))
+            receiver.receive(recorded[-1], now)
+            receive_all(receiver, recorded[-40:-1:7], now)
+        up.append(a.is_up(now) and b.is_up(now))
+    down = [second for second, is_up in enumerate(up) if not is_up and second > 5]
+    assert min(down) == 20
+    assert max(down) <= 26  # before the next new nonce, which comes after 10 s
+
+
 def test_altered_bytes_and_noise_are_rejected() -> None:
     a, b = make_pair()
     exchange(a, b, 3, 0)
