@@ -240,9 +240,10 @@ class ControlSensors:
         if check.estimate_lpm is not None:
             inputs.fws_flow_lpm = check.estimate_lpm
         protection = self._protection
-        inputs.is_row_usual = None if protection is None else protection.is_row_usual
-        inputs.is_level_low = protection is not None and protection.is_level_low
-        inputs.is_filter_clogged = protection is not None and protection.is_filter_clogged
+        if protection is not None:
+            inputs.is_row_usual = protection.is_row_usual
+            inputs.is_level_low = protection.is_level_low
+            inputs.is_filter_clogged = protection.is_filter_clogged
         row.step(inputs, dt)
         if row.fws_supply.signal.suspect or row.fws_supply.is_unproven:
             # An estimate follows the valve: a law that uses it would follow itself.

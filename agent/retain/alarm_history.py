@@ -13,6 +13,7 @@ end neither. The next line of the code says how many are missing.
     NUMBER UTC-SECONDS (0: unknown) raised|cleared CODE TEXT
 """
 
+from agent.core.fault.change_budget import ChangeBudget
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -30,24 +31,6 @@ def segment_key(number: int) -> str:
     return "alarms.%d" % (number // LINES % SEGMENTS)
 
 
-class _Budget:
-    """The raises of a code. `used`: since `since`, µs. `missing`: those that were not kept.
-    `is_held`: the present raise is one of them.
-    """
-
-    def __init__(self, now: int) -> None:
-        self.used = self.missing = 0
-        self.since = now
-        self.is_held = False
-
-    def regain(self, now: int) -> int:
-        """Return the used raises at `now`."""
-        count = (now - self.since) // _REGAIN_US
-        self.used = max(0, self.used - count)
-        self.since += count * _REGAIN_US
-        return self.used
-
-
 class AlarmHistory:
     """Writes to the store with the number `port`. `next_number`: of the next line. `dropped`: lines
     that the store was too slow for.
@@ -58,34 +41,29 @@ class AlarmHistory:
         self.next_number = 0
         self.dropped = 0
         self._waiting: list[str] = []
-        self._budgets: dict[str, _Budget] = {}
+        self._budgets = ChangeBudget(_REGAIN_US)
+        self._held: list[str] = []
+        self._missing: dict[str, int] = {}
 
     def add(self, utc_s: int, change: str, code: str, text: str, now: int) -> None:
         """Add a change at `now`, µs. The oldest is dropped if many wait for the store."""
-        budget = self._budgets.get(code)
-        if budget is None:
-            self._forget_calm(now)
-            budget = self._budgets[code] = _Budget(now)
         if change == "raised":
-            budget.is_held = budget.regain(now) >= _BURST
-            budget.used += not budget.is_held
-        if budget.is_held:
-            budget.missing += 1
+            if self._budgets.count_used(code, now) < _BURST:
+                self._budgets.use(code, now)
+            else:
+                self._held.append(code)
+        if code in self._held:
+            self._missing[code] = self._missing.get(code, 0) + 1
+            if change != "raised":
+                self._held.remove(code)
             return
-        if budget.missing:
-            text, budget.missing = "(%d changes not kept) %s" % (budget.missing, text), 0
+        if code in self._missing:
+            text = "(%d changes not kept) %s" % (self._missing.pop(code), text)
         line = "%d %s %s %s" % (utc_s, change, code, text.replace("\n", " ")[:_MAX_TEXT])
         self._waiting.append(line)
         if len(self._waiting) > _MAX_WAITING:
             self._waiting.pop(0)
             self.dropped += 1
-
-    def _forget_calm(self, now: int) -> None:
-        """Forget the codes that have regained all their raises."""
-        budgets = self._budgets
-        for code in [code for code in budgets if not budgets[code].regain(now)]:
-            if not budgets[code].missing:
-                del budgets[code]
 
     def continue_at(self, number: int) -> None:
         """Continue the numbers of an earlier start."""

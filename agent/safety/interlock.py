@@ -333,10 +333,10 @@ class Interlock(Component):
         `row_resistance`: with a shut branch, the row as it is becomes the usual one. `level_low`:
         so does the static pressure as it is.
         """
-        if code == LEVEL_LOW.code and self.loop_watch.accept():
-            return "reset: %s" % LEVEL_LOW.code
-        if code == ROW_RESISTANCE.code and self.protection.resistance.accept():
-            return "reset: %s" % ROW_RESISTANCE.code
+        if (code == LEVEL_LOW.code and self.loop_watch.accept()) or (
+            code == ROW_RESISTANCE.code and self.protection.resistance.accept()
+        ):
+            return "reset: %s" % code
         matching = [
             trip_input
             for trip_input in self._matching(code)

@@ -102,7 +102,6 @@ class RowResistance:
             return False
         if self._mean_count < min(self._changed_readings, _LEARN_COUNT):
             self._mean, self._mean_count, self.is_changed = value, 1, False
-            self._slow_mean = value
             self._max_flow = flow
             self.is_usual = True
             return True

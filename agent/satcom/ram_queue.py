@@ -14,6 +14,7 @@ names of the points as in the retained `state` message, then a varint for each p
 else zigzag(value) + 1.
 """
 
+from agent.core.fault.change_budget import ChangeBudget
 from protocols.datagram import ALARM
 from protocols.modem.checksum import crc16
 from protocols.time_units import SECOND
@@ -111,8 +112,7 @@ class AlarmWatch:
 
     def __init__(self) -> None:
         self._known: list[tuple[str, str]] = []
-        self._used: dict[str, list[int]] = {}
-        """Used changes of a code, and the time since which the next one is regained."""
+        self._budget = ChangeBudget(_REGAIN_US)
 
     def changes(
         self, agent: "Context", now: int, utc_us: "int | None", is_short: bool = False
@@ -126,36 +126,20 @@ class AlarmWatch:
         records, reported = b"", []
         for code, text in current:
             if code not in known_codes:
-                if is_short and self._count_used(code, now):
+                if is_short and self._budget.count_used(code, now):
                     continue
-                self._use(code, now)
+                self._budget.use(code, now)
                 records += _encode_alarm(1, utc_us, code, text)
             reported.append((code, text))
         for code, text in self._known:
             if code not in codes:
-                if is_short or self._count_used(code, now) + 2 > _BURST:
+                if is_short or self._budget.count_used(code, now) + 2 > _BURST:
                     reported.append((code, text))
                     continue
-                self._use(code, now)
+                self._budget.use(code, now)
                 records += _encode_alarm(0, utc_us, code, "")
         self._known = reported
         return records
-
-    def _count_used(self, code: str, now: int) -> int:
-        used = self._used.get(code)
-        if used is None:
-            return 0
-        regained = (now - used[1]) // _REGAIN_US
-        used[0] -= regained
-        used[1] += regained * _REGAIN_US
-        if used[0] <= 0:
-            del self._used[code]
-        return max(0, used[0])
-
-    def _use(self, code: str, now: int) -> None:
-        if not self._count_used(code, now):
-            self._used[code] = [0, now]
-        self._used[code][0] += 1
 
 
 def _encode_alarm(raised: int, utc_us: "int | None", code: str, text: str) -> bytes:

@@ -4,13 +4,12 @@
 Does not decide and does not open a port; its owner does. Each side sends a message in each period.
 A message is taken only if it echoes the own nonce, and if its sequence rises. The nonce is new at
 each start, when nothing came for `_RENEW_US`, and when the peer may have started again without a
-count of its starts. So no recorded message is taken. On a link that
-is down, any other message can be the first one of the peer, or a recorded one. So the messages echo
-in turn its nonce and that of the highest session. A state is sent in parts, one in each message,
-until the other side has all. A newer state replaces it immediately, but one that has replaced
-another on its way arrives first: else none would, if they change faster than they are sent. The
-newer one then waits at most for `_ROUNDS` times all parts: the messages of the other side can be
-lost.
+count of its starts. So no recorded message is taken. On a link that is down, any other message can
+be the first one of the peer, or a recorded one. So the messages echo in turn its nonce and that of
+the highest session. A state is sent in parts, one in each message, until the other side has all. A
+newer state replaces it immediately, but one that has replaced another on its way arrives first:
+else none would, if they change faster than they are sent. The newer one then waits at most for
+`_ROUNDS` times all parts: the messages of the other side can be lost.
 
 Each message names the last message that its sender has received. So the receiver knows how old it
 can be. A word that can be older than `max_age_us` is not taken, and the link is down: a delay in

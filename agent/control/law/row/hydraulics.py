@@ -185,9 +185,8 @@ class RowHydraulics:
     def _find_third(self, flow: float, factors: FlowFactors) -> "tuple[bool, bool]":
         """Return whether the flow is the third of three, and whether the pressure is."""
         by_dp, by_pump, tolerance = factors.by_dp, factors.by_pump, self._tolerance
-        if by_dp is None or by_pump is None:
-            return False, False
-        if factors.is_shut(flow, tolerance) or self._is_opening(flow):
+        is_moved = factors.is_shut(flow, tolerance) or self._is_opening(flow)
+        if by_dp is None or by_pump is None or is_moved:
             return False, False
         return (
             _is_third(flow, by_dp, by_pump, tolerance),
