@@ -12,17 +12,18 @@ receives no other unit.
 
 With `header`, the units pump into one header. Only the lead integrates its pressure. The others
 take its speed. A new lead first takes the speed of the fastest one, so that the pressure does not
-fall with its start. Until then, and without a value of the pressure, it reports no speed, and the
-next unit of the ring integrates. Units that start, stop or get another lead change their speed
-slowly (`approach`). If not all units report to each other, each unit lowers its own set-point with
-its speed (droop), because several integrators on one pressure drift apart. So does a unit that
-refuses the lead (`lead_watch`).
+fall with its start. Until then, without a value of the pressure, and while its pumps stand still
+(`pump_check`), it reports no speed, and the next unit of the ring integrates. Units that start,
+stop or get another lead change their speed slowly (`approach`). If not all units report to each
+other, each unit lowers its own set-point with its speed (droop), because several integrators on one
+pressure drift apart. So does a unit that refuses the lead (`lead_watch`).
 """
 
 from agent.control.group import rules
 from agent.control.group.approach import HeaderApproach, HeaderLeave, HeaderView, LeadFollower
 from agent.control.group.header_pressure import HeaderPressure
 from agent.control.group.lead_watch import LeadWatch
+from agent.control.group.pump_check import PumpCheck
 from agent.control.group.report import (
     HEALTHY,
     LOAD_KNOWN,
@@ -147,6 +148,7 @@ class GroupComponent(Component):
         self._started = self._due = 0
         self._header = HeaderPressure(self.own, int(agent.config.pressure.setpoint * 1000))
         self._lead_watch = LeadWatch()
+        self._pump_check = PumpCheck()
         self._is_starting = False
         self._out: Actions = []
 
@@ -186,7 +188,7 @@ class GroupComponent(Component):
         agent = self.agent
         flags = RUNNING if self.runs else 0
         lost = [alarm for alarm in agent.alarms.active if alarm.code.startswith("device_lost")]
-        has_pump = any(pump.available() for pump in agent.pumps)
+        has_pump = not self._pump_check.has_failed and any(p.available() for p in agent.pumps)
         winners = [agent.arbiters[actuator].winner() for actuator in (VALVE, PUMPS)]
         is_held = any(winner is not None and winner.rank >= MANUAL for winner in winners)
         if not (lost or is_held) and has_pump and agent.supply_sensor.value(now) is not None:
@@ -199,8 +201,9 @@ class GroupComponent(Component):
         pressure_kpa = agent.dp_sensor.value(now) if self._has_header else None
         if pressure_kpa is not None:
             flags |= PRESSURE_KNOWN
-        cannot_lead = self._has_header and (pressure_kpa is None or self._header.is_suspect)
-        speed_pct = None if cannot_lead or self._is_joining() else self._speed_pct()
+        lacks_pressure = self._has_header and (pressure_kpa is None or self._header.is_suspect)
+        cannot_lead = lacks_pressure or self._is_joining() or self._pump_check.is_still
+        speed_pct = None if cannot_lead else self._speed_pct()
         received = [member.number for member in self.members if member.is_received(now)]
         return GroupReport(
             flags,
@@ -233,6 +236,7 @@ class GroupComponent(Component):
         if now < self._due:
             return
         self._due += SECOND
+        self._pump_check.step(self.agent.pumps)
         reports = {
             member.number: member.report for member in self.members if member.is_received(now)
         }

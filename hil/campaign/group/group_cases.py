@@ -8,6 +8,8 @@ begins, and another one `SECOND_S` later in a double case. The limits are:
 - no case is hotter than `CASE_C`;
 - at most one change of the stages in 300 s without a failure;
 - the speeds of the running units stay within `SPREAD_PCT`, while no unit has failed.
+
+If the failures stop all units, nothing can cool: the temperatures are then not judged.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ KINDS = ("off", "pumps", "rpu", "return", "pressure", "low", "high", "alone", "s
 pressure; with a false pressure; cut off from all; half of the units cut off; a unit that receives
 nothing."""
 
+_STOPS = ("off", "pumps")
+"""The kinds that stop the cooling of a unit."""
+
 
 class GroupCase(NamedTuple):
     """One run: the failures, each a kind and a unit. `units` carry `load_kw`, with `has_header`
@@ -35,6 +40,11 @@ class GroupCase(NamedTuple):
     units: int
     load_kw: float
     has_header: bool = False
+
+    @property
+    def stops_all(self) -> bool:
+        """Whether no unit can cool after the failures."""
+        return len({unit for kind, unit in self.failures if kind in _STOPS}) == self.units
 
     def text(self) -> str:
         """Return the case as one line."""
@@ -75,8 +85,9 @@ def run_case(case: GroupCase, seed: int = 1) -> GroupVerdict:
         while at_s < end_s:
             at_s += 1.0
             run.run(at_s)
-            over_k = max(over_k, run.worst_excess_k())
-            hottest_c = max(hottest_c, *(bed.plant.case_c for bed in run.testbeds))
+            if not (last and case.stops_all):
+                over_k = max(over_k, run.worst_excess_k())
+                hottest_c = max(hottest_c, *(bed.plant.case_c for bed in run.testbeds))
             if {name for name, _ in case.failures} <= {"alone", "split", "deaf"}:
                 spread_pct = max(spread_pct, run.speed_spread_pct())
     changes = max(run.group(unit).staging.changes for unit in range(1, case.units + 1))

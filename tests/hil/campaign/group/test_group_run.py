@@ -21,6 +21,42 @@ def test_a_single_failure_at_one_header_leaves_the_row_cooled(kind: str) -> None
     assert verdict.problems == ()
 
 
+def test_the_temperatures_are_not_judged_if_no_unit_is_left() -> None:
+    verdict = run_case(GroupCase((("off", 1), ("pumps", 2)), 2, 80.0, has_header=True))
+    assert (verdict.running, verdict.problems) == (0, ())
+
+
+def test_no_unit_follows_a_lead_whose_pumps_stand_still() -> None:
+    run = GroupRun(2, 80.0, shared="header")
+    run.start()
+    run.run(60)
+    assert run.group(2).staging.lead == 1
+    run.begin_fault("pumps", 1)
+    for second in range(61, 120):
+        run.run(second)
+        assert run.testbeds[1].plant.flow_true_lpm > 140.0
+    assert run.testbeds[1].plant.flow_true_lpm > 290.0
+    assert run.group(2).staging.lead == 2
+    run.end_fault("pumps", 1)
+    run.run(140)
+    assert run.group(2).staging.lead == 1
+    assert run.running() == [1, 2]
+
+
+def test_a_unit_whose_pumps_stood_still_is_tried_again_when_the_load_needs_it() -> None:
+    run = GroupRun(3, 120.0, shared="header")
+    run.start()
+    run.run(40)
+    run.begin_fault("pumps", 3)
+    run.run(52)
+    run.end_fault("pumps", 3)
+    run.run(340)
+    assert run.running() == [1, 2]
+    run.run(440)
+    assert run.running() == [1, 2, 3]
+    assert run.worst_excess_k() < 3.0
+
+
 def test_a_stage_stops_and_a_loss_starts_it_again() -> None:
     run = GroupRun(3, 55.0)
     run.start()

@@ -27,7 +27,7 @@ def pressures(run: GroupRun, first_s: int, last_s: int) -> list[float]:
         ("power", 1, 3, 30),
         ("power", 3, 3, 30),
         ("pumps", 2, 2, 12),
-        ("pumps", 3, 3, 12),
+        ("pumps", 3, 3, 8),
         ("rpu", 1, 3, 5),
         ("rpu", 2, 3, 30),
     ],
