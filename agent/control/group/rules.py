@@ -95,10 +95,14 @@ def healthy_order(reports: "Reports", count: int, lead: int) -> "list[int]":
     return [unit for unit in order if unit in reports and is_healthy(reports[unit])]
 
 
-def can_carry(reports: "Reports", units: "list[int]") -> bool:
-    """Return whether healthy `units` carry the load with a margin, also after the loss of one."""
+def can_carry(reports: "Reports", units: "list[int]", recent_w: int = 0) -> bool:
+    """Return whether healthy `units` carry the load with a margin, also after the loss of one.
+
+    `recent_w`: the least load, W; see `agent.control.group.recent_load`.
+    """
     free_w = spare_free_w(reports, units)
-    return len(units) >= 2 and 100 * free_w >= NEED_PCT * most_load_w(reports)
+    most_w = max(most_load_w(reports), recent_w)
+    return len(units) >= 2 and 100 * free_w >= NEED_PCT * most_w
 
 
 def is_overloaded(reports: "Reports", selected: "list[int]") -> bool:
@@ -106,10 +110,10 @@ def is_overloaded(reports: "Reports", selected: "list[int]") -> bool:
     return 100 * most_load_w(reports) > UP_PCT * spare_free_w(reports, selected)
 
 
-def can_remove(reports: "Reports", selected: "list[int]", unit: int) -> bool:
+def can_remove(reports: "Reports", selected: "list[int]", unit: int, recent_w: int = 0) -> bool:
     """Return whether the rest of `selected` carries the load well without `unit`.
 
-    No unit is removed while the heat of any unit is not known.
+    No unit is removed while the heat of any unit is not known. `recent_w`: the least load, W.
     """
     load = load_w(reports)
     if load is None:
@@ -117,7 +121,7 @@ def can_remove(reports: "Reports", selected: "list[int]", unit: int) -> bool:
     rest = [other for other in selected if other != unit]
     if len(rest) < 2 and len(rest) < len(reports):
         return False
-    return 100 * load < DOWN_PCT * spare_free_w(reports, rest)
+    return 100 * max(load, recent_w) < DOWN_PCT * spare_free_w(reports, rest)
 
 
 def mask_of(units: "list[int]") -> int:

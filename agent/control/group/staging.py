@@ -11,6 +11,7 @@ runs if any view selects it. After a partition each part selects what runs in th
 """
 
 from agent.control.group import rules
+from agent.control.group.recent_load import RecentLoad
 from agent.control.group.report import RUNNING
 
 TYPE_CHECKING = False
@@ -39,9 +40,11 @@ class Staging:
         self._since_s: dict[int, int] = {}
         self._prove_until = 0
         self._received: list[int] = []
+        self._recent = RecentLoad()
 
     def step(self, reports: "Reports", now_s: int) -> None:
         """Take the `reports` of this second."""
+        self._recent.step(rules.load_w(reports), now_s)
         is_majority = rules.is_majority(reports, self._count)
         slot = rules.slot_of(reports)
         if slot and (is_majority or not self._slot):
@@ -93,11 +96,11 @@ class Staging:
         self.selected = usable
         self._under_s = 0
         for unit in order:
-            if rules.can_carry(reports, self.selected):
+            if rules.can_carry(reports, self.selected, self._recent.most_w):
                 return
             if unit not in self.selected:
                 self._add(unit, "failure", now_s)
-        if not rules.can_carry(reports, self.selected):
+        if not rules.can_carry(reports, self.selected, self._recent.most_w):
             self.selected = sorted(self.selected + [unit for unit in failed if unit in reports])
 
     def _stage(self, reports: "Reports", order: "list[int]", is_majority: bool, now_s: int) -> None:
@@ -105,7 +108,8 @@ class Staging:
         is_over = rules.is_overloaded(reports, usable)
         self._over_s = self._over_s + 1 if is_over else 0
         last = self._last_in(order, now_s)
-        can_remove = is_majority and last and rules.can_remove(reports, usable, last)
+        recent_w = self._recent.most_w
+        can_remove = is_majority and last and rules.can_remove(reports, usable, last, recent_w)
         self._under_s = self._under_s + 1 if can_remove else 0
         is_proven = self._prove_until and now_s >= self._prove_until
         if self._over_s >= UP_S and now_s - self._changed_s >= CHANGE_S:

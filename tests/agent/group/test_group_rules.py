@@ -7,6 +7,7 @@ import random
 import pytest
 
 from agent.control.group import rules, schema
+from agent.control.group.recent_load import RecentLoad
 from agent.control.group.report import (
     HEALTHY,
     LOAD_KNOWN,
@@ -186,14 +187,42 @@ def test_the_selection_of_the_lead_removes_no_unit_while_a_heat_is_not_known() -
 
 
 def test_a_lost_unit_is_replaced_by_all_that_an_unknown_heat_can_need() -> None:
-    for load_w, count in ((None, 3), (20_000, 2)):
+    for load_w, count in ((None, 3), (15_000, 2)):
         staging = Staging(5)
-        staging.step({unit: report_of(20_000) for unit in range(1, 6)}, 0)
+        staging.step({unit: report_of(15_000) for unit in range(1, 6)}, 0)
         staging.selected = [1, 5]
-        reports = {unit: report_of(20_000, 0b10001, 0b01111) for unit in range(1, 5)}
+        reports = {unit: report_of(15_000, 0b10001, 0b01111) for unit in range(1, 5)}
         reports[2] = report_of(load_w, 0b10001, 0b01111)
         staging.step(reports, 1)
         assert len(staging.selected) == count
+
+
+def test_the_heat_of_a_failed_unit_counts_until_the_others_have_it() -> None:
+    staging = Staging(3)
+    for now_s in range(10):
+        staging.step({unit: report_of(40_000) for unit in (1, 2, 3)}, now_s)
+    reports = {unit: report_of(43_000) for unit in (1, 2)}
+    failed = report_of(0)
+    reports[3] = failed._replace(flags=failed.flags & ~HEALTHY)
+    assert rules.can_carry(reports, [1, 2])
+    assert not rules.can_carry(reports, [1, 2], 120_000)
+    staging.step(reports, 10)
+    assert staging.selected == [1, 2, 3]  # the failed one does what it can
+
+
+def test_no_unit_is_removed_for_a_heat_that_was_higher_a_minute_ago() -> None:
+    reports = {unit: report_of(20_000) for unit in (1, 2, 3)}
+    assert rules.can_remove(reports, [1, 2, 3], 3)
+    assert not rules.can_remove(reports, [1, 2, 3], 3, 70_000)
+
+
+def test_the_recent_load_is_the_largest_of_one_to_two_minutes() -> None:
+    recent = RecentLoad()
+    found = []
+    for now_s, load_w in ((7, 50), (8, 90), (66, 40), (67, 40), (126, None), (127, 30), (187, 20)):
+        recent.step(load_w, now_s)
+        found.append(recent.most_w)
+    assert found == [50, 90, 90, 90, 90, 40, 30]
 
 
 @pytest.mark.parametrize("apart", [{2: 1}, {2: 9_000}, {3: -1}, {1: -5, 3: 7}], ids=str)
