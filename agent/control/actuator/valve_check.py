@@ -69,6 +69,7 @@ class ValveCheck:
         self._apart_s = self._low_s = self._warm_s = 0.0
         self._kept_factor: float | None = None
         self._usual_c: float | None = None
+        self._dead_pct: float | None = None
 
     def step(
         self, cooling: "CoolingControl | None", readings: "ControlReadings", dt: float
@@ -77,13 +78,20 @@ class ValveCheck:
         valve = self.valve
         position = valve.position()
         is_stuck = self._still.step(position, valve.command_pct, self._apart_pct, dt)
+        if position != self._dead_pct:
+            self._dead_pct = None
         if cooling is not None:
-            is_reversed = self._sign.step(position, readings.fws_proof_lpm, cooling.exchanger, dt)
+            # A feedback that stands can be dead: flow and heat then show what the command does,
+            # once. The valve itself follows later, and would seem to be in reverse again.
+            shown = valve.command_pct if is_stuck else position
+            is_reversed = self._sign.step(shown, readings.fws_proof_lpm, cooling.exchanger, dt)
             by_heat = self._heat_sign.step(
-                position, valve.command_pct, readings, cooling.exchanger, dt
+                shown, valve.command_pct, readings, cooling.exchanger, dt
             )
-            if is_reversed or by_heat:
+            if (is_reversed or by_heat) and self._dead_pct is None:
                 valve.reverse()
+                # The feedback belongs to the actuator, so it turns too.
+                self._dead_pct = valve.position() if is_stuck else None
             self._check_flow(cooling, position, readings.fws_flow_lpm, dt)
             self._check_temperature(cooling, readings.fws_supply_c, dt)
         valve.set_limited(is_stuck or self.is_flow_low)

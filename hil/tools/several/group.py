@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coldloop hil group`: failures of units and network of a group of CDUs in one virtual world.
 
-Exit 0: no run broke a limit of `hil.campaign.group.group_cases`. Nothing here is real.
+Exit 0: no run broke a limit of `hil.campaign.group.group_cases`, or with `--random` of
+`hil.campaign.group.random_cases`. Nothing here is real.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import json
 import sys
 
 from hil.campaign.group.group_cases import LIMIT_K, SPREAD_PCT, draw_cases, run_case
+from hil.campaign.group.random_cases import run_random
 from hil.run.several.group_run import CAPACITY_KW
 
 EXAMPLE = "coldloop hil group --units 4"
@@ -23,11 +25,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--double", action="store_true", help="two failures in each run")
     parser.add_argument("--header", action="store_true", help="all units pump into one header")
+    parser.add_argument(
+        "--random", type=int, metavar="N", help="N runs with failures at random times instead"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the first random run (1)")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the cases; print the worst figures and each case that broke a limit."""
+    if arguments.random is not None:
+        return _run_random(arguments.random, arguments.seed, arguments.json)
     if not 2 <= arguments.units <= 16:
         print("coldloop hil group: --units must be 2 to 16", file=sys.stderr)
         return 2
@@ -52,6 +60,25 @@ def run(arguments: argparse.Namespace) -> int:
         "broken": [{"case": v.case.text(), "problems": v.problems} for v in broken],
     }
     print(json.dumps(record)) if arguments.json else _print(record)
+    return 1 if broken else 0
+
+
+def _run_random(count: int, first: int, is_json: bool) -> int:
+    """Run `count` random cases from seed `first`; print those that broke a limit."""
+    if count < 1:
+        print("coldloop hil group: --random must be 1 or more", file=sys.stderr)
+        return 2
+    broken = []
+    for seed in range(first, first + count):
+        case, problems = run_random(seed)
+        if problems:
+            broken.append({"case": case.text(), "problems": problems})
+    if is_json:
+        print(json.dumps({"runs": count, "seed": first, "broken": broken}))
+    else:
+        print(f"{count} runs with random failures of emulated units, {len(broken)} broken")
+        for item in broken:
+            print(f"BROKEN: {item['case']}: {', '.join(item['problems'])}")
     return 1 if broken else 0
 
 

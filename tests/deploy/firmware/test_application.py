@@ -42,7 +42,7 @@ from drivers.device.profile import DeviceProfile
 from drivers.device.profile_check import check_profile
 from tests.support.repository import ROOT, portable_files
 
-RESERVE = 6 * 1024
+RESERVE = 5 * 1024
 """Bytes of a slot that stay free: a configuration, profiles of the site, the next functions."""
 CODE_BYTES = 286_000
 NAME_BYTES = 8

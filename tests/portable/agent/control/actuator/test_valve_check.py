@@ -197,3 +197,43 @@ def test_a_flow_after_a_gap_is_the_start_of_a_movement():
     for i in range(10):
         position = 70.0 + 0.3 * i
         eq(sign.step(position, exchanger.flow_at(100.0 - position), exchanger, 1.0), False)
+
+
+class DeadFeedback(ValveAt):
+    """A valve whose feedback always shows that it is open. Counts the changes of its direction."""
+
+    turns = 0
+
+    def position(self):
+        return 0.0 if self.is_reversed else 100.0
+
+    def reverse(self):
+        ValveAt.reverse(self)
+        self.turns += 1
+
+
+def test_a_dead_feedback_does_not_hide_a_valve_in_reverse():
+    for is_mounted_reversed in (True, False):
+        rig, valve = CheckRig(), DeadFeedback()
+        rig.run(130)
+        rig.valve = rig.check.valve = valve
+        opening_pct = 50.0
+        for second in range(240):
+            valve.command_pct = max(0.0, 50.0 - second)
+            is_turned = valve.is_reversed != is_mounted_reversed
+            target_pct = 100.0 - valve.command_pct if is_turned else valve.command_pct
+            opening_pct += max(-2.0, min(2.0, target_pct - opening_pct))
+            rig.fws_flow_lpm = rig.design(opening_pct)
+            rig.check.step(rig, rig, 1.0)
+        eq(valve.turns, 1 if is_mounted_reversed else 0)
+        eq(opening_pct, 0.0)
+
+
+def test_a_valve_that_stands_open_is_not_in_reverse():
+    rig = CheckRig()
+    rig.valve.position_pct = rig.valve.command_pct = 100.0
+    rig.run(130)
+    for second in range(240):
+        rig.valve.command_pct = max(0.0, 100.0 - second)
+        rig.run(1)
+    assert not rig.valve.is_reversed
