@@ -48,6 +48,7 @@ FACILITY_COLD = AlarmRecord(
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _LOW, _BACK = 6 / 10, 75 / 100
+_STANDS_PCT = 1.0
 _LOW_S, _LEARNED_S = 4.5, 120.0
 _LEAST_PCT = 15.0
 _WARM_S, _WARM_K, _WARM_END_K = 4.5, 1.0, 2.0
@@ -78,24 +79,36 @@ class ValveCheck:
         valve = self.valve
         position = valve.position()
         is_stuck = self._still.step(position, valve.command_pct, self._apart_pct, dt)
-        if position != self._dead_pct:
-            self._dead_pct = None
         if cooling is not None:
-            # A feedback that stands can be dead: flow and heat then show what the command does,
-            # once. The valve itself follows later, and would seem to be in reverse again.
-            shown = valve.command_pct if is_stuck else position
-            is_reversed = self._sign.step(shown, readings.fws_proof_lpm, cooling.exchanger, dt)
-            by_heat = self._heat_sign.step(
-                shown, valve.command_pct, readings, cooling.exchanger, dt
-            )
-            if (is_reversed or by_heat) and self._dead_pct is None:
-                valve.reverse()
-                # The feedback belongs to the actuator, so it turns too.
-                self._dead_pct = valve.position() if is_stuck else None
+            self._check_direction(cooling, readings, position, is_stuck, dt)
             self._check_flow(cooling, position, readings.fws_flow_lpm, dt)
             self._check_temperature(cooling, readings.fws_supply_c, dt)
         valve.set_limited(is_stuck or self.is_flow_low)
         return self._position_conditions(position, is_stuck, dt) + self._facility_conditions()
+
+    def _check_direction(
+        self,
+        cooling: "CoolingControl",
+        readings: "ControlReadings",
+        position: "float | None",
+        is_stuck: bool,
+        dt: float,
+    ) -> None:
+        """Turn a valve that is mounted in reverse.
+
+        A feedback that stands can be dead: flow and heat then show what the command does, once. The
+        valve itself follows later, and would seem to be in reverse again.
+        """
+        valve, dead_pct = self.valve, self._dead_pct
+        moved_pct = 0.0 if position is None or dead_pct is None else position - dead_pct
+        if not -_STANDS_PCT < moved_pct < _STANDS_PCT:
+            self._dead_pct = None
+        shown = valve.command_pct if is_stuck else position
+        by_flow = self._sign.step(shown, readings.fws_proof_lpm, cooling.exchanger, dt)
+        by_heat = self._heat_sign.step(shown, valve.command_pct, readings, cooling.exchanger, dt)
+        if (by_flow or by_heat) and self._dead_pct is None:
+            valve.reverse()
+            self._dead_pct = valve.position() if is_stuck else None  # the feedback turns too
 
     def _position_conditions(
         self, position: "float | None", is_stuck: bool, dt: float

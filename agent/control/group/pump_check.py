@@ -40,6 +40,7 @@ class PumpCheck:
         known = [speed for speed in speeds if speed is not None]
         if len(known) < len(speeds) or not known:
             self._rest_s += 1
+            self._still_s = self._turns_s = 0  # the next command has the whole time of a start
             if self._rest_s >= _RETRY_S:
                 self.is_still = self.has_failed = False
             return

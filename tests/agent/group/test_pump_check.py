@@ -44,6 +44,8 @@ def test_a_unit_that_stands_by_may_try_again_after_5_min() -> None:
     step(check, 10, (True, 0.0))
     assert step(check, 299, (False, 0.0)) == (True, True)
     assert step(check, 1, (False, 0.0)) == (False, False)
+    assert step(check, 9, (True, 0.0)) == (True, False)  # a start needs up to 8 s
+    assert step(check, 1, (True, 0.0)) == (True, True)
 
 
 def test_a_command_begins_the_5_min_again() -> None:
@@ -51,7 +53,8 @@ def test_a_command_begins_the_5_min_again() -> None:
     step(check, 10, (True, 0.0))
     step(check, 299, (False, 0.0))
     step(check, 1, (True, 0.0))
-    assert step(check, 299, (False, 0.0)) == (True, True)
+    assert step(check, 299, (False, 0.0)) == (False, True)
+    assert step(check, 1, (False, 0.0)) == (False, False)
 
 
 @pytest.mark.parametrize(

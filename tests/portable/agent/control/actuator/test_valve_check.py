@@ -200,12 +200,13 @@ def test_a_flow_after_a_gap_is_the_start_of_a_movement():
 
 
 class DeadFeedback(ValveAt):
-    """A valve whose feedback always shows that it is open. Counts the changes of its direction."""
+    """A valve whose feedback shows that it is open, with noise. Counts the changes of direction."""
 
-    turns = 0
+    turns, noise_pct = 0, 0.1
 
     def position(self):
-        return 0.0 if self.is_reversed else 100.0
+        self.noise_pct = -self.noise_pct
+        return (0.5 if self.is_reversed else 99.5) + self.noise_pct
 
     def reverse(self):
         ValveAt.reverse(self)
