@@ -46,6 +46,11 @@ if TYPE_CHECKING:
             ...
 
         @property
+        def write_unverified(self) -> bool:
+            """Whether the polls do not show the requested outputs."""
+            ...
+
+        @property
         def answered_at(self) -> int:
             """Monotonic time of its last good reply, µs."""
             ...

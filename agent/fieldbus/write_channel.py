@@ -63,6 +63,11 @@ class WriteChannel:
         return self._session.lost
 
     @property
+    def write_unverified(self) -> bool:
+        """Whether the polls do not show the requested outputs of this channel."""
+        return self.cycle.unverified
+
+    @property
     def answered_at(self) -> int:
         """Monotonic time of the last good reply of the device, µs."""
         return self._session.answered_at

@@ -34,8 +34,8 @@ class DriveReset:
             tripped_at = self._tripped_at[i]
             if not drive.tripped() or drive.session.name in locked:
                 self._tripped_at[i] = None
-            elif tripped_at is None:
-                self._tripped_at[i] = now
+            elif tripped_at is None or drive.session.write_unverified:
+                self._tripped_at[i] = now  # a drive that takes no writes would use up the resets
             elif (
                 now - tripped_at >= _RESET_DELAY_US and len(self._reset_times) < self._max_per_hour
             ):

@@ -227,9 +227,11 @@ def test_a_channel_reports_with_the_session():
     rig.cycle(12)
     assert "101 is not 0 to 100" in rig.session.write_error
     assert rig.session.write_unverified
+    assert channel.write_unverified
     channel.request_outputs([(1, 100)])
     rig.cycle(4)
     eq((rig.session.write_error, rig.session.write_unverified), ("", False))
+    assert not channel.write_unverified
     rig.drive.table[1] = 7  # another master
     rig.cycle(3)
     eq((rig.session.changed_by_other, rig.drive.table[1]), (True, 100))
