@@ -68,6 +68,7 @@ _FOLLOW_S = 20.0
 """Time constant with which the expectation falls: longer than that of a case."""
 _LEARN_S, _LEARN_K = 60.0, 3.0
 _MIN_RISE_K = 4.0
+_FALL_US = 5 * SECOND
 _STEADY_S, _STEADY_BAND, _STEADY_K = 60.0, 0.05, 2.0
 _MOST_POWER = 13 / 10
 _STOOD_US = 30 * SECOND
@@ -100,6 +101,7 @@ class DeviceHeat:
         self._balance_ratio = 1.0
         self._resistance_ratio: float | None = None
         self._steady_s = self._steady_ratio = self._steady_c = 0.0
+        self._fell_at = 0
         self._hot_since = 0
         self._first_at: int | None = None
         self._proven_from: int | None = None
@@ -210,7 +212,12 @@ class DeviceHeat:
             elif not load.is_hot or load.is_unseen:
                 self._hold_heat(now)
             return False
-        self._is_falling = last_c is None or case_c < last_c  # one reading shows no direction
+        # One reading shows no direction. A fall in whole degrees has readings that do not change.
+        if last_c is None or case_c < last_c:
+            self._fell_at = now
+        elif case_c > last_c:
+            self._fell_at = now - _FALL_US
+        self._is_falling = now - self._fell_at < _FALL_US
         # A reading can have whole degrees: one step soon after the last reading is not fast.
         self._is_fast = last_c is not None and case_c - last_c >= _FAST_K_S * max(1.0, elapsed_s)
         self._valid_at = now

@@ -167,6 +167,20 @@ def test_cooling_case_after_a_limit_is_not_warm():
         eq(bench.step(case_c, 270), (False, False, False))
 
 
+def test_a_fall_in_whole_degrees_is_a_fall():
+    """The supply falls by 2 K/s. The case follows slower, and its service rounds it down."""
+    for is_whole in (False, True):
+        bench = HeatRig()
+        bench.settle()
+        for second in range(1, 31):
+            case_c = 62.0 - 0.2 * second
+            supply_c = 32.0 - 2.0 * min(second, 9)
+            state = bench.step(float(int(case_c)) if is_whole else case_c, 900, supply_c)
+            eq(state, (False, False, False))
+        seen = [bench.step(56.0, 900, 14.0)[1] for _ in range(8)]
+        eq(seen.index(True), 4)  # it does not fall any more
+
+
 def test_colder_supply_and_higher_power_are_explained():
     bench = HeatRig()
     bench.settle()
