@@ -6,7 +6,7 @@ from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 
 
-class DriveAt:
+class TrippedDrive:
     """A tripped drive that is its own session."""
 
     def __init__(self, name):
@@ -31,7 +31,7 @@ def run(resets, begin_s, end_s, locked=()):
 
 
 def test_drives_are_reset_after_5_s_one_at_a_time_and_at_most_3_times_an_hour():
-    drives = [DriveAt("a"), DriveAt("b")]
+    drives = [TrippedDrive("a"), TrippedDrive("b")]
     resets = DriveReset(drives, 3)
     eq(run(resets, 0, 60), [(5, 0), (6, 1), (10, 0)])
     eq(run(resets, 60, 3605), [])
@@ -41,11 +41,11 @@ def test_drives_are_reset_after_5_s_one_at_a_time_and_at_most_3_times_an_hour():
 
 
 def test_a_drive_in_local_mode_gets_no_reset():
-    eq(run(DriveReset([DriveAt("a")], 3), 0, 60, ("a",)), [])
+    eq(run(DriveReset([TrippedDrive("a")], 3), 0, 60, ("a",)), [])
 
 
 def test_a_drive_that_takes_no_writes_does_not_use_up_its_resets():
-    drive = DriveAt("a")
+    drive = TrippedDrive("a")
     drive.write_unverified = True
     resets = DriveReset([drive], 3)
     eq(run(resets, 0, 60), [])
