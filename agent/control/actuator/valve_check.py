@@ -48,7 +48,8 @@ FACILITY_COLD = AlarmRecord(
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _LOW, _BACK = 6 / 10, 75 / 100
-_STANDS_PCT = 1.0
+_MOVED_PCT = 1.0
+"""Movement that shows that a feedback is not dead. The noise of a transmitter is less."""
 _LOW_S, _LEARNED_S = 4.5, 120.0
 _LEAST_PCT = 15.0
 _WARM_S, _WARM_K, _WARM_END_K = 4.5, 1.0, 2.0
@@ -101,7 +102,7 @@ class ValveCheck:
         """
         valve, dead_pct = self.valve, self._dead_pct
         moved_pct = 0.0 if position is None or dead_pct is None else position - dead_pct
-        if not -_STANDS_PCT < moved_pct < _STANDS_PCT:
+        if not -_MOVED_PCT < moved_pct < _MOVED_PCT:
             self._dead_pct = None
         shown = valve.command_pct if is_stuck else position
         by_flow = self._sign.step(shown, readings.fws_proof_lpm, cooling.exchanger, dt)

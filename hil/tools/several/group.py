@@ -8,6 +8,7 @@ Exit 0: no run broke a limit of `hil.campaign.group.group_cases`, or with `--ran
 import argparse
 import json
 import sys
+from typing import Any
 
 from hil.campaign.group.group_cases import LIMIT_K, SPREAD_PCT, draw_cases, run_case
 from hil.campaign.group.random_cases import run_random
@@ -26,7 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--double", action="store_true", help="two failures in each run")
     parser.add_argument("--header", action="store_true", help="all units pump into one header")
     parser.add_argument(
-        "--random", type=int, metavar="N", help="N runs with failures at random times instead"
+        "--random",
+        type=int,
+        metavar="N",
+        help="N runs with failures at random times; units, heat and header are drawn too",
     )
     parser.add_argument("--seed", type=int, default=1, help="of the first random run (1)")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
@@ -68,7 +72,7 @@ def _run_random(count: int, first: int, is_json: bool) -> int:
     if count < 1:
         print("coldloop hil group: --random must be 1 or more", file=sys.stderr)
         return 2
-    broken = []
+    broken: list[dict[str, Any]] = []
     for seed in range(first, first + count):
         case, problems = run_random(seed)
         if problems:
@@ -77,8 +81,7 @@ def _run_random(count: int, first: int, is_json: bool) -> int:
         print(json.dumps({"runs": count, "seed": first, "broken": broken}))
     else:
         print(f"{count} runs with random failures of emulated units, {len(broken)} broken")
-        for item in broken:
-            print(f"BROKEN: {item['case']}: {', '.join(item['problems'])}")
+        _print_broken(broken)
     return 1 if broken else 0
 
 
@@ -91,5 +94,9 @@ def _print(record: dict[str, object]) -> None:
     print(f"speed                        {record['least_speed']} x real time, of one core")
     broken = record["broken"]
     assert isinstance(broken, list)
+    _print_broken(broken)
+
+
+def _print_broken(broken: list[dict[str, Any]]) -> None:
     for item in broken:
         print(f"BROKEN: {item['case']}: {', '.join(item['problems'])}")
