@@ -116,7 +116,7 @@ class Load:
         """Return its power as measured after `since`, the higher of two; None: not measured."""
         target = self.target
         reported_w: int | None = None
-        if target is not None and target.read_at > since:
+        if target is not None and target.asked_at > since:
             reported_w = target.power_w
         total_w = 0
         for session, index in self.watts:

@@ -42,7 +42,8 @@ class RedfishTarget:
     """One resource with a power limit, in whole watts.
 
     `requested_w` is the requested limit, `reported_w` the limit as last read, `min_w` and `max_w`
-    the range that the service allows. `power_w` is the power as read at `read_at`.
+    the range that the service allows. `power_w` is the power as read at `read_at`,
+    from a request of `asked_at`: a slow service can have measured it soon after the request.
     `rejected_status` is the HTTP status of the last rejected limit, or 0. `write_unverified`: the
     service still shows another limit after several writes. `answered_at`: the service
     has confirmed the last limit. Until `watch_until` it is read each second. `case_c` is the
@@ -63,7 +64,7 @@ class RedfishTarget:
         self.max_w: int | None = None
         self.power_w: int | None = None
         self.case_c: float | None = None
-        self.read_at = 0
+        self.read_at = self.asked_at = self._sent_at = 0
         self.rejected_status = 0
         self.write_unverified = False
         self.power_on = True
@@ -160,7 +161,8 @@ class RedfishTarget:
         self.accepted_at = now
 
     def read_sent(self, now: int) -> None:
-        """Schedule the next reading."""
+        """Note the request of a reading, and schedule the next one."""
+        self._sent_at = now
         period = _POLL_PERIOD_US if self.case_c is None else _CASE_PERIOD_US
         self.read_due = now + (_CONFIRM_PAUSE_US if now < self.watch_until else period)
 
@@ -187,7 +189,7 @@ class RedfishTarget:
 
     def check_limit(self, now: int) -> None:
         """Compare the limit that was read with the requested one; decide whether to send again."""
-        self.read_at = now
+        self.read_at, self.asked_at = now, self._sent_at
         if self.requested_w is None or (self.limit_due < NEVER and not self.rejected_status):
             return
         if self.reported_w == self.target_w:

@@ -92,9 +92,8 @@ class RowPlausibility:
         self._apart_s = 0.0
         self._mean_return_c: float | None = None
         self._mean_fws_lpm = 0.0
-        self._fine_residuals = [0.0, 0.0]
-        self._gross_residuals = [0.0, 0.0]
-        self._fast = [0.0, 0.0]
+        self._fine_residuals, self._gross_residuals, self._fast = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]
+        self._last_supply_c = self._moving_k = 0.0
         self._lagged_k: float | None = None
         self._smooth_k: float | None = None
         self._model_offset_k = 0.0
@@ -241,6 +240,9 @@ class RowPlausibility:
         self._related_s += dt
         weight = dt / min(dt + _FILTER_S, self._related_s)
         _follow(self._gross_residuals, by_heat, by_model, weight)
+        rate_k_s = (supply - self._last_supply_c) / dt if self._related_s > dt else 0.0
+        self._last_supply_c = supply
+        self._moving_k += weight * (_EXCHANGER_LAG_S * rate_k_s - self._moving_k)
         # A moving valve shifts R1 by the lag of the facility return: the smaller residual counts. A
         # return that reads too low shifts R1 much more than R6.
         _follow(self._fast, by_heat, by_model, dt / min(dt + _EXCHANGER_LAG_S, self._related_s))
@@ -275,7 +277,9 @@ class RowPlausibility:
             if steady and self._find_suspect(self._fine_residuals, _FINE_K, e) not in _NO_FINE
             else 0.0
         )
-        limit = _GROSS_K + 15 / 100 * max(rise_k, q)
+        # The supply is the return of some seconds ago: a larger rise while it warms is no fault.
+        moving_k = self._moving_k if self._gross_residuals[0] > 0.0 else -self._moving_k
+        limit = _GROSS_K + 15 / 100 * max(rise_k, q) + max(moving_k, 0.0)
         gross = self._find_suspect(self._gross_residuals, limit, e)
         self._gross_s = self._gross_s + dt if gross else 0.0
         if self._fine_s >= _FINE_PROOF_S or self._gross_s >= _GROSS_S:

@@ -4,9 +4,10 @@
 Does not trust a confirmation. Does not choose limits; see `agent.power.component`.
 
     limit   A load that draws more than its limit + 5 %, `_PROOF_US` after the limit must act, is
-            `ineffective`. So is a load with a service that has not confirmed the limit after
-            `_ANSWER_US`. The other loads then get less. If an order of the protection or a loss
-            of heat rejection is active, the load is switched off (`agent.power.limit.load_shed`).
+            `ineffective`. A slow service acts when it confirms. A load with a service that has not
+            confirmed the limit after `_ANSWER_US` is ineffective too. The other loads then get
+            less. If an order of the protection or a loss of heat rejection is active, the load is
+            switched off (`agent.power.limit.load_shed`).
             The alarm comes earlier, `_RESPONSE_US` after the limit must act, if the power has
             not begun to fall: by less than 1/`_RESPONSE_DIVISOR` of the way to the limit. This
             switches nothing off: a load can begin late. The alarm ends when the load follows a
@@ -115,7 +116,9 @@ class EffectProof:
             return True
         if now - lowered_at < _ANSWER_US:
             return load.ineffective
-        acts_at = lowered_at + target.effect_us + _PROOF_US
+        # A service that shows another limit confirms again and again.
+        confirmed_at = min(max(lowered_at, target.answered_at), lowered_at + _ANSWER_US)
+        acts_at = confirmed_at + target.effect_us + _PROOF_US
         drawn_w = load.drawn_w(acts_at)
         if drawn_w is None or now < acts_at:
             return load.ineffective
@@ -171,7 +174,7 @@ def _ignores_limit(load: "Load") -> bool:
         return False
     if target.answered_at < load.lowered_at:
         return False
-    acts_at = load.lowered_at + target.effect_us
+    acts_at = target.answered_at + target.effect_us
     drawn_w = load.drawn_w(acts_at + _RESPONSE_US)
     if drawn_w is None or load.drawn_w(acts_at + _PROOF_US) is not None:
         return False

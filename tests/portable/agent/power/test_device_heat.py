@@ -32,7 +32,7 @@ class HeatRig:
     ):
         self.second += 1
         self.target.case_c, self.target.power_w = case_c, watts
-        self.target.read_at = self.second * SECOND
+        self.target.read_at = self.target.asked_at = self.second * SECOND
         self.heat.step(
             supply_c, self.second * SECOND, is_branch_shut, False, is_flow_lost, is_flow_seen
         )
@@ -419,6 +419,7 @@ def test_warm_device_behind_a_shut_branch_counts_as_hot():
     for case_c in (64.0, 66.5):
         bench.second += 1
         bench.target.case_c, bench.target.read_at = case_c, bench.second * SECOND
+        bench.target.asked_at = bench.second * SECOND
         bench.heat.step(32.0, bench.second * SECOND, True)
     eq((bench.heat.is_warm, bench.load.is_hot, bench.load.is_overheated), (True, True, False))
 
@@ -470,6 +471,7 @@ def test_a_device_that_is_not_seen_behind_a_shut_branch_counts_as_hot():
         load.is_on = is_on
         if watts is not None:
             target.power_w, target.read_at = watts, now - 1
+            target.asked_at = now - 1
             target.case_c = None  # the power is read, the temperature is not
         bench.heat.step(32.0, now, True, is_certain)
         eq(bench.heat.is_warm, None)
@@ -496,7 +498,7 @@ def test_a_false_temperature_behind_a_shut_branch_counts_as_not_seen():
     def step(case_c, watts, is_certain=True):
         bench.second += 1
         bench.target.case_c, bench.target.power_w = case_c, watts
-        now = bench.target.read_at = bench.second * SECOND
+        now = bench.target.read_at = bench.target.asked_at = bench.second * SECOND
         bench.heat.step(26.0, now, True, is_certain)
         return bench.load.is_hot, bench.load.is_unseen
 

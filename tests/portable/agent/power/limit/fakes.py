@@ -8,7 +8,9 @@ GPU = LoadClass("gpu", 85, 38, ((40, 100), (50, 50)))
 
 
 class FakeTarget:
-    """A Redfish target. `target_w`: the limit that the service reports."""
+    """A Redfish target. `target_w`: the limit that the service reports. `delay`: the time from a
+    request to its reading, in microseconds.
+    """
 
     def __init__(self):
         self.system = "s"
@@ -21,6 +23,11 @@ class FakeTarget:
         self.effect_us = 0
         self.power_w = None
         self.read_at = 0
+        self.delay = 0
+
+    @property
+    def asked_at(self):
+        return self.read_at - self.delay
 
 
 class FakeService:

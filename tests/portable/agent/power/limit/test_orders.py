@@ -148,6 +148,28 @@ def test_the_power_is_measured_after_the_effect_time():
         eq((read_s, now_s, load.ineffective), (read_s, now_s, want))
 
 
+def test_a_slow_service_acts_when_it_confirms():
+    for answered_ms, delay_ms, asked_ms, want in (
+        (10_000, 0, 13_001, True),
+        (10_500, 0, 13_500, False),
+        (10_500, 0, 13_501, True),
+        (13_040, 0, 16_040, False),
+        (13_040, 0, 16_041, True),
+        (15_000, 0, 16_501, True),  # it confirms again and again
+        (13_040, 3_000, 16_040, False),  # measured before the request was answered
+        (13_040, 3_000, 16_041, True),
+    ):
+        proof, _, load = limited(900, 0)
+        target = load.target
+        target.answered_at, target.delay = 1000 * answered_ms, 1000 * delay_ms
+        target.read_at = 1000 * (asked_ms + delay_ms)
+        proof.step(20 * SECOND)
+        eq(
+            (answered_ms, delay_ms, asked_ms, load.ineffective),
+            (answered_ms, delay_ms, asked_ms, want),
+        )
+
+
 def begins_to_fall(power_w, before_w=1000, read_ms=11_901, **target):
     """Return whether the alarm is active at 12 s, of a load that was limited to 600 W at 10 s."""
     proof, alarms, load, _ = make_proof()
@@ -176,6 +198,9 @@ def test_a_power_that_does_not_begin_to_fall_is_an_early_alarm():
     ):
         got = begins_to_fall(power_w, before_w, read_ms)
         eq((power_w, before_w, read_ms, got), (power_w, before_w, read_ms, want))
+    # a service that confirms late has more time
+    eq(begins_to_fall(1000, answered_at=10 * SECOND + 1000), False)
+    eq(begins_to_fall(1000, read_ms=11_902, answered_at=10 * SECOND + 1000), True)
     for name, value in (("answered_at", 9 * SECOND), ("deferred", True), ("requested_w", None)):
         eq((name, begins_to_fall(1000, **{name: value})), (name, False))
 

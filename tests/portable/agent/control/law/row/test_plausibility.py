@@ -4,7 +4,7 @@
 from agent.control.law.plausibility import RowPlausibility
 from agent.control.law.row.checked_signal import RANGE, RATE, RELATION, CheckedSignal
 from agent.control.law.row.readings import RowReadings
-from tests.portable.agent.control.law.row.row_rig import run, steady_row, suspects
+from tests.portable.agent.control.law.row.row_rig import run, steady_row, step, suspects
 from tests.portable.support.check import eq, near
 
 
@@ -364,3 +364,27 @@ def test_a_temperature_that_a_relation_accused_proves_no_other():
     r.supply_c = r.return_c = warm_c
     run(row, r, 600)
     assert suspects(row)[:2] == ("relation", "rate")
+
+
+def row_behind_a_shut_valve(k_per_s, rise_k, seconds=60):
+    """Return a row whose valve shuts in a gap of the readings, after `seconds` of a supply that
+    rises at `k_per_s`.
+    """
+    row, r = steady_row()
+    run(row, r, 120)
+    supply_c, r.supply_c, r.fws_flow_lpm = r.return_c - rise_k, None, 0.24
+    run(row, r, 8)
+    r.supply_c = supply_c
+    for _ in range(seconds):
+        r.supply_c += k_per_s
+        r.return_c = r.supply_c + rise_k
+        r.fws_return_c = r.return_c
+        step(row, r)
+    return row
+
+
+def test_a_row_that_warms_behind_a_shut_valve_has_no_false_sensor():
+    # The supply is the return of some seconds ago.
+    eq(suspects(row_behind_a_shut_valve(0.33, 8.0 * 0.33)), ("", "", "", ""))
+    assert suspects(row_behind_a_shut_valve(0.0, 8.0 * 0.33, 21))[:2] != ("", "")
+    assert suspects(row_behind_a_shut_valve(-0.33, 8.0 * 0.33, 21))[:2] != ("", "")
