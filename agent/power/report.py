@@ -51,7 +51,11 @@ DEVICE_HOT = AlarmRecord(
     "device_hot", NORMAL, "is hotter than its power and the supply explain:", "load", True
 )
 DEVICE_SENSOR = AlarmRecord(
-    "device_sensor", NORMAL, "shows a device temperature that no heat explains:", "load", True
+    "device_sensor",
+    NORMAL,
+    "shows a device temperature or power that no heat explains:",
+    "load",
+    True,
 )
 
 _SILENT_US = 60 * SECOND

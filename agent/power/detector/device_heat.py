@@ -40,8 +40,10 @@ reading of the running load. A load that is off gives no evidence: the alarm sta
 the load has run again for `_PROOF_US` and is not warm. If the protection has found a loss of flow
 of the whole row meanwhile, its end shows that the cause is gone, unless a branch is still shut.
 
-A temperature that no heat explains is not used (`agent.power.detector.case_check`), and is an alarm
-after `_SUSPECT_US`. At the limit of the class it limits the power after `_SUSPECT_LIMIT_US`.
+A power that fell without a lower limit is used when the case becomes colder
+(`agent.power.detector.power_check`). A temperature that no heat explains is not used
+(`agent.power.detector.case_check`). Both are an alarm after `_SUSPECT_US`. At the limit of its
+class a false temperature limits the power after `_SUSPECT_LIMIT_US`.
 
 All devices warm: no flow. One device warm: its own branch is blocked. Heat that has stood for
 `_STOOD_US` while flow and pressure were usual is no sign of a loss: the row has little flow, or the
@@ -49,6 +51,7 @@ factor is wrong. Only `_WARM_K` more is a sign then. Else one false sensor would
 """
 
 from agent.power.detector.case_check import CaseCheck
+from agent.power.detector.power_check import PowerCheck
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -94,7 +97,7 @@ class DeviceHeat:
         self._stood_k = 0.0
         self._stood_from = 0
         self._read_at = self._valid_at = 0
-        self._check = CaseCheck()
+        self._check, self._power_check = CaseCheck(), PowerCheck()
         self._supply_c: float | None = None
         self._assumed_c: float | None = None
         self._power_ratio = 0.0
@@ -109,7 +112,7 @@ class DeviceHeat:
         self._is_falling = self._is_fast = False
         self._hot_k = _HOT_K
         self._may_learn = True
-        self._is_flow_seen = self._is_certain = False
+        self._is_flow_seen = self._is_branch_shut = self._is_certain = False
 
     def step(
         self,
@@ -125,7 +128,7 @@ class DeviceHeat:
         is not learned. `is_certain`: no false sensor explains it. `is_flow_lost`: the protection
         limits all loads. `is_flow_seen`: flow and pressure are both read, and as usual.
         """
-        self._is_flow_seen = is_flow_seen
+        self._is_flow_seen, self._is_branch_shut = is_flow_seen, is_branch_shut
         if self._had_loss and not (is_flow_lost or is_branch_shut or self.load.is_on):
             self.load.set_heat_shown(False)
         self._had_loss = is_flow_lost
@@ -141,6 +144,7 @@ class DeviceHeat:
         ):
             self.is_warm, self.shows_loss, self.is_compared = None, None, False
             self._check.forget()
+            self._power_check.forget()
             load.set_case_false(False)
             self._hold_heat(now)
             self._show_heat(now)
@@ -153,7 +157,7 @@ class DeviceHeat:
         power_w = target.power_w
         if power_w is None or power_w > _MOST_POWER * load.max_w:  # unknown, or false
             power_w = load.limit_w
-        power_ratio = power_w / load.max_w
+        power_ratio = self._check_power(power_w / load.max_w, target.case_c, supply_c, now)
         self._power_ratio = _follow_down(self._power_ratio, power_ratio, dt)
         is_steady = -_STEADY_BAND < power_ratio - self._steady_ratio < _STEADY_BAND
         if supply_c is not None and not -_STEADY_K < supply_c - self._steady_c < _STEADY_K:
@@ -168,6 +172,17 @@ class DeviceHeat:
             more = 0.0
         if self._is_possible(target.case_c, supply_c, now):
             self._compare(target.case_c, max(0.0, more), dt, now)
+
+    def _check_power(
+        self, power_ratio: float, case_c: float, supply_c: "float | None", now: int
+    ) -> float:
+        """Return the share of the rating to use for the reported one."""
+        load, is_usual = self.load, self._is_flow_seen and not self._is_branch_shut
+        rise_k = None if supply_c is None or not is_usual else case_c - supply_c
+        limit_ratio, full_k = load.limit_w / load.max_w, load.load_class.rise_k * self._factor
+        return self._power_check.step(
+            power_ratio, self._power_ratio, limit_ratio, rise_k, full_k, now
+        )
 
     def _hold_heat(self, now: int) -> None:
         """Without a reading: a hot load stays hot while it is on; a shut branch makes it hot."""
@@ -201,7 +216,7 @@ class DeviceHeat:
         if self._supply_c is not None and not self._is_certain:  # it assumes coolant at the device
             expected_c = self._supply_c + load.load_class.rise_k * self._power_ratio * self._factor
         is_possible = check.step(case_c, limit_c, supply_c, expected_c, now)
-        load.set_case_false(check.suspect_us >= _SUSPECT_US)
+        load.set_case_false(max(check.suspect_us, self._power_check.suspect_us) >= _SUSPECT_US)
         if not is_possible:
             self.is_warm, self.shows_loss, self.is_compared = None, None, False
             load.set_cool(False)

@@ -97,6 +97,7 @@ _NETWORK_MODULES = (
     "agent/northbound/",
     "agent/control/group/",
     "agent/power/detector/case_check.py",
+    "agent/power/detector/power_check.py",
     "agent/power/detector/device_heat.py",
     "drivers/redfish/",
     "drivers/ports/datagram.py",

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is a reported power that fell possible? Then the device becomes colder.
+
+Does not limit loads; see `agent.power.detector.device_heat`. Powers are shares of the rating,
+temperature differences are in K.
+
+A fall that no lower limit explains is used when the rise of the case above the supply has
+fallen by 1/`_FALL_DIVISOR` of what it must fall. Until then the power from before counts. Else a
+service that shows too little power would make its device look hot, and its limit would take the
+heat from the row. Without the usual flow a device stays hot at a small power, so each power is
+used.
+"""
+
+_FALL_DIVISOR = 6
+_SMALL_K = 4.0
+"""A fall of the power that changes the rise by less than this makes no device hot."""
+
+
+class PowerCheck:
+    """`suspect_us`: the time for which the reported power is not used, 0 while it is."""
+
+    def __init__(self) -> None:
+        self.suspect_us = self._suspect_from = 0
+        self._before: float | None = None
+        self._rise_k = 0.0
+
+    def forget(self) -> None:
+        """Use the next power."""
+        self._before, self.suspect_us = None, 0
+
+    def step(
+        self,
+        power: float,
+        last: float,
+        limit: float,
+        rise_k: "float | None",
+        full_k: float,
+        now_us: int,
+    ) -> float:
+        """Return the power to use for the reported `power`. `last`: the power that the device shows
+        now, `limit`: the limit of the load, `rise_k`: case minus supply, None without the usual
+        flow or without both, `full_k`: that at the rating.
+        """
+        if rise_k is None:
+            self.forget()
+            return power
+        if self._before is None:
+            self._before, self._rise_k, self._suspect_from = last, rise_k, now_us
+        before = min(self._before, limit)
+        missing_k = (before - power) * full_k
+        if missing_k <= _SMALL_K or (self._rise_k - rise_k) * _FALL_DIVISOR >= missing_k:
+            self.forget()
+            return power
+        self.suspect_us = now_us - self._suspect_from
+        return before

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A reported power that fell: it is used when the device becomes colder."""
+
+from agent.power.detector.power_check import PowerCheck
+from protocols.time_units import SECOND
+from tests.portable.agent.power.test_device_heat import HeatRig
+from tests.portable.support.check import eq
+
+
+def check(steps, last=0.9, limit=1.0, full_k=30.0):
+    """Return the powers that are used, of steps of a second: power, case minus supply."""
+    power_check, used = PowerCheck(), []
+    for second, (power, rise_k) in enumerate(steps):
+        used.append(power_check.step(power, last, limit, rise_k, full_k, second * SECOND))
+    return used, power_check.suspect_us // SECOND
+
+
+def test_a_power_that_falls_is_used_when_the_case_falls():
+    eq(check([(0.9, 27.0), (0.1, 27.0), (0.1, 26.0), (0.1, 23.1)]), ([0.9, 0.9, 0.9, 0.9], 2))
+    eq(check([(0.1, 27.0), (0.1, 23.0)]), ([0.9, 0.1], 0))  # a sixth of 24 K
+    eq(check([(0.1, 27.0), (0.1, 35.0)]), ([0.9, 0.9], 1))
+
+
+def test_a_small_fall_and_a_rise_are_used():
+    eq(check([(0.78, 27.0)]), ([0.78], 0))
+    eq(check([(0.76, 27.0)]), ([0.9], 0))
+    eq(check([(1.2, 27.0)]), ([1.2], 0))
+    eq(check([(0.1, 27.0), (0.8, 27.0), (0.1, 27.0)]), ([0.9, 0.8, 0.9], 0))
+
+
+def test_a_lower_limit_explains_a_fall():
+    eq(check([(0.3, 27.0)], limit=0.4), ([0.3], 0))
+    eq(check([(0.1, 27.0)], limit=0.5), ([0.5], 0))
+
+
+def test_without_the_usual_flow_each_power_is_used():
+    eq(check([(0.1, 27.0), (0.1, None), (0.2, None)]), ([0.9, 0.1, 0.2], 0))
+
+
+def run_false_power(seconds, false_w, **flow):
+    """Return the rig after a service has shown a false power for some seconds."""
+    bench = HeatRig()
+    bench.settle()
+    for _ in range(seconds):
+        bench.step(62.0, false_w, **flow)
+    return bench
+
+
+def test_a_service_that_shows_too_little_power_has_no_hot_device():
+    for false_w in (0, 90, 600):
+        bench = run_false_power(29, false_w, is_flow_seen=True)
+        eq((bench.load.is_hot, bench.load.is_case_false), (False, False))
+        bench = run_false_power(31, false_w, is_flow_seen=True)
+        eq((bench.load.is_hot, bench.load.is_case_false), (False, True))
+    bench.step(62.0, 900, is_flow_seen=True)
+    eq((bench.load.is_hot, bench.load.is_case_false), (False, False))
+
+
+def test_a_device_that_stays_warm_without_the_usual_flow_is_hot():
+    for flow in ({}, {"is_flow_seen": True, "is_branch_shut": True}):
+        eq(run_false_power(31, 0, **flow).load.is_hot, True)
+    bench = run_false_power(31, 0, is_flow_seen=True)
+    for _ in range(20):
+        bench.step(62.0, 0)
+    eq((bench.load.is_hot, bench.load.is_case_false), (True, False))
+
+
+def test_without_a_temperature_no_power_is_suspect():
+    bench = run_false_power(31, 0, is_flow_seen=True)
+    bench.step(None, 0, is_flow_seen=True)
+    eq(bench.load.is_case_false, False)
