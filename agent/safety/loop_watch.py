@@ -14,7 +14,8 @@ Stops nothing. A loss of flow is found by `agent.safety.flow_watch`.
                       `_FAR_COUNT`
 
 The mean of the static pressure is slow. A step of the sensor by more than `_STEP_KPA` is no leak:
-the sensor is false, or an operator fills up. The mean then starts again. But a step ends no alarm:
+the sensor is false, or an operator fills up. The mean then starts again. A fall while no reading
+came is no step: the coolant can have been lost meanwhile. A step ends no alarm:
 `level_low` ends when the pressure is as before the fall for `_FILLED_COUNT` readings, or when a
 person accepts the present pressure (`accept`): the loop is filled up higher, or has a new sensor.
 
@@ -73,7 +74,7 @@ class LoopWatch:
         self._static = find_point(pressure_device, "ReturnPressurekPa", _LOWEST_KPA, 1600.0)
         self._supply_kpa = find_point(pressure_device, "SupplyPressurekPa", -100.0, 1600.0)
         self.fast_count = self._loss_left = 0
-        self._is_unfilled = False
+        self._is_unfilled = self._had_gap = False
         self._pressures: list[tuple[int, float, float]] = []
         self._supply_c = find_point(unit, "SupplyTemperatureCelsius", 3.0, 84.0)
         self.is_low = self.is_clogged = self.is_far = False
@@ -153,8 +154,12 @@ class LoopWatch:
 
     def _add_static(self, kpa: "float | None") -> None:
         if kpa is None:
+            self._had_gap = True
             return
         is_step = not self._loss_left and not -_STEP_KPA < kpa - self._kpa < _STEP_KPA
+        if self._had_gap and self._number and kpa < self._kpa:
+            is_step, self._kpa = False, kpa
+        self._had_gap = False
         if not self._number or (is_step and not self.is_low):
             self._usual = self._kpa = kpa
             self._number = 1

@@ -41,6 +41,7 @@ _FALSE_COUNT = 3
 _SCALE, _DIGITS = 1_000_000_000, 12
 _LEARN_COUNT, _ADOPT_COUNT, _RESTORED_COUNT = 300, 30_000, 150
 """Readings of the mean in the usual state, while the resistance differs, and after a restart."""
+_KEEP_COUNT = 60
 _KEPT_BAND = 0.05
 
 
@@ -121,8 +122,8 @@ class RowResistance:
         return value / self._slow_mean - 1.0
 
     def _keep(self) -> None:
-        """Take the usual resistance for a restart, if it is learned and has moved."""
-        if self._mean_count >= _LEARN_COUNT and has_moved(self._mean, self._kept):
+        """Take the usual resistance for a restart, after a minute, if it has moved."""
+        if self._mean_count >= _KEEP_COUNT and has_moved(self._mean, self._kept):
             self._kept = self._mean
 
     def confirm(self, is_throttled: bool) -> None:

@@ -36,6 +36,7 @@ _HIGHEST_MILLI_C = 45_000
 """Highest set-point of the supply: overheating has priority over condensation."""
 _STALE_US = 5 * SECOND
 _ON_S = 60
+_MISSING_L = 0.3
 _FIRST_FAULT_US = FAULT_FREE_S * SECOND
 
 
@@ -275,6 +276,10 @@ class RecoveryInvariant(Invariant):
         if any(fault.is_permanent for fault in self.case.faults):
             return
         latched = [cause["code"] for cause in (status.get("safety") or {}).get("causes", [])]
+        inventory = truth.testbed.plant.inventory
+        missing_l = inventory.capacity_l - inventory.reservoir_volume_l
+        if missing_l >= _MISSING_L and truth.has_alarm("level_low"):
+            return  # a person must fill up
         if not latched:
             codes = ", ".join(truth.alarms) or "no alarm"
             self.violate(truth.at_s, f"state {status['state']} 300 s after the faults: {codes}")

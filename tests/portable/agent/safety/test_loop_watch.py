@@ -82,6 +82,20 @@ def after_a_loss(words):
     return watch
 
 
+def test_coolant_that_was_lost_in_a_gap_of_the_readings_is_lost():
+    for gap_kpa, is_low in ((133.0, True), (147.5, False), (146.5, True), (165.0, False)):
+        _, watch = make()
+        feed(watch, [150.0] * 60)
+        watch._add_static(None)
+        watch._add_static(gap_kpa)
+        eq((gap_kpa, watch.is_low), (gap_kpa, is_low))
+        watch._add_static(gap_kpa - 12.0)  # with readings it is a step
+        eq((gap_kpa, watch.is_low), (gap_kpa, is_low))
+        for _ in range(20):
+            watch._add_static(150.0)
+        eq((gap_kpa, watch.is_low), (gap_kpa, False))
+
+
 def test_lost_coolant_is_known_after_a_restart():
     watch = make()[1]
     feed(watch, [150.0] * 60)

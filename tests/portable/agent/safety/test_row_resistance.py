@@ -176,7 +176,7 @@ def shut_row(readings=100):
         row.add(85.0, 120.0)
     eq((row.is_changed, row.is_higher), (True, True))
     row.confirm(False)
-    eq((row.is_shut, row.words()[:4]), (False, "" if readings < 300 else "usua"))
+    eq((row.is_shut, row.words()[:4]), (False, "" if readings < 60 else "usua"))
     row.confirm(True)
     eq((row.is_shut, row.words()[:5]), (True, "shut "))
     near(int(row.words()[5:]), 10_000_000, 500)
@@ -282,9 +282,9 @@ def test_a_row_that_is_accepted_or_adopted_is_usual_and_a_kept_one_is_not():
 
 def test_a_restart_keeps_the_usual_row():
     """A branch that is shut in the first readings after it shows immediately."""
-    row = usual_row(299)
+    row = usual_row(59)
     eq(row.words(), "")
-    row = usual_row(301)
+    row = usual_row(61)
     words = row.words()
     near(int(words[6:]), 10_000_000, 500)
     again = RowResistance()
