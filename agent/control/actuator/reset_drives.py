@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Automatic reset of tripped drives: `_RESET_DELAY_US` after the trip, with a limit per hour.
 
+A drive that has not replied since its trip, or since its last reset, gets none: on a slow line the
+reset could be lost, and would still count.
+
 Does not select the running pumps; see `agent.control.pump_group`.
 """
 
@@ -37,7 +40,9 @@ class DriveReset:
             elif tripped_at is None or drive.session.write_unverified:
                 self._tripped_at[i] = now  # a drive that takes no writes would use up the resets
             elif (
-                now - tripped_at >= _RESET_DELAY_US and len(self._reset_times) < self._max_per_hour
+                now - tripped_at >= _RESET_DELAY_US
+                and drive.session.answered_at > tripped_at
+                and len(self._reset_times) < self._max_per_hour
             ):
                 self._reset_times.append(now)
                 self._tripped_at[i] = now

@@ -52,7 +52,7 @@ _MOVED_K = 40 / 100
 _SWAPPED_RISE_K = 10 / 10
 _FACILITY_APART_K = 10.0
 _SPARE_K = 30 / 10
-_RECENT_MOVE_S = 5.0
+_RECENT_MOVE_S, _MOVING_SUPPLY = 5.0, 3.0
 _LOW_FLOW = 15 / 100
 """A filter of the bench that is 95 % clogged leaves this part of the flow at full speed."""
 _UNPROVEN = RANGE, RATE
@@ -124,14 +124,10 @@ class RowPlausibility:
         """Check the readings of a cycle; then `value` of each signal is valid for it."""
         self.hydraulics.step(r, dt)
         flow = self.flow.value
-        rate_scale = 1.0 if self.hydraulics.moving_left_s <= 0.0 else 6.0
+        is_moving = self.hydraulics.moving_left_s > 0.0
+        rate_scale, supply_scale = (6.0, _MOVING_SUPPLY) if is_moving else (1.0, 1.0)
         supply = self.supply.read(
-            r.supply_c,
-            8 / 10 * rate_scale,
-            5 / 10 * rate_scale,
-            17 / 10 * rate_scale,
-            dt,
-            r.supply_age_s,
+            r.supply_c, 8 / 10 * supply_scale, 5 / 10 * supply_scale, 17 / 10, dt, r.supply_age_s
         )
         return_c = self.return_signal.read(
             r.return_c, 15 / 10 * rate_scale, rate_scale, rate_scale, dt, r.return_age_s

@@ -12,6 +12,7 @@ class TrippedDrive:
     def __init__(self, name):
         self.name, self.session = name, self
         self.is_tripped, self.write_unverified, self.resets = True, False, 0
+        self.answered_at = 1 << 60
 
     def tripped(self):
         return self.is_tripped
@@ -51,3 +52,16 @@ def test_a_drive_that_takes_no_writes_does_not_use_up_its_resets():
     eq(run(resets, 0, 60), [])
     drive.write_unverified = False
     eq(run(resets, 60, 80), [(64, 0), (69, 0), (74, 0)])
+
+
+def test_a_drive_that_has_not_replied_since_its_trip_or_its_reset_gets_no_reset():
+    drive = TrippedDrive("a")
+    drive.answered_at = 0
+    resets = DriveReset([drive], 3)
+    eq(run(resets, 0, 60), [])
+    drive.answered_at = 1
+    eq(run(resets, 60, 80), [(60, 0)])
+    drive.answered_at = 60 * SECOND
+    eq(run(resets, 80, 90), [])
+    drive.answered_at += 1
+    eq(run(resets, 90, 100), [(90, 0)])
