@@ -8,7 +8,7 @@ microseconds. All random numbers come from the `random.Random` argument.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 NEVER = 1 << 62
 """The deadline of a device that waits for nothing."""
@@ -26,7 +26,7 @@ TcpReplies = list[tuple[int, int, bytes | None]]
 class FaultTarget:
     """A device whose faults the bench sets by name; `FAULTS` lists the names."""
 
-    FAULTS: frozenset[str] = frozenset()
+    FAULTS: ClassVar[frozenset[str]] = frozenset()
 
     def inject(self, name: str, value: object) -> None:
         """Set fault `name` to `value`; raises `ValueError` for a name that is not in `FAULTS`."""

@@ -84,9 +84,9 @@ class BelimoValve(SensorServer):
         for name, (address, counts, largest) in SENSORS.items():
             value = self.shown_value(name) * counts
             values.append((address, _limit(value, largest) if largest else round(value) & 0xFFFF))
-        for address, value in values:
-            if registers[address] != value:
-                registers[address] = value
+        for address, word in values:
+            if registers[address] != word:
+                registers[address] = word
                 self.version += 1
 
     def true_value(self, name: str) -> float:

@@ -16,6 +16,8 @@ pumps.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hil.devices.base import MILLISECOND, NEVER, SECOND
 from hil.devices.modbus.register_codec import RegisterFormat
 from hil.devices.modbus.table_server import MeasuredPoint, TableServer
@@ -76,11 +78,11 @@ class KenmecLs80a(TableServer):
     level_low         the level switch of the reservoir reports low
     """
 
-    FAULTS = TableServer.FAULTS | {"leak", "level_low"}
+    FAULTS: ClassVar = TableServer.FAULTS | {"leak", "level_low"}
     functions = frozenset((2, 3, 6))
     boot_us = 8 * SECOND
     nonvolatile = frozenset(_DEFAULTS)
-    table = (
+    table: tuple[MeasuredPoint, ...] = (
         MeasuredPoint("ambient_c", 2020, _I16_TENTH, lambda d: d.ambient_c),
         MeasuredPoint("humidity_pct", 2021, _U16_TENTH, lambda d: d.humidity_pct),
         MeasuredPoint("dew_point_c", 2023, _I16_TENTH, lambda d: d.dew_point_c),

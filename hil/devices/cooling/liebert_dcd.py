@@ -13,6 +13,7 @@ The cabinet is a small model: one rack heats its air, and the coil cools it.
 from __future__ import annotations
 
 from math import exp
+from typing import ClassVar
 
 from hil.devices.base import MILLISECOND, SECOND
 from hil.devices.modbus.register_codec import RegisterFormat
@@ -33,10 +34,10 @@ _BLOCK = range(108, 166)
 class LiebertDcd(TableServer):
     """The cooler; fault besides those of `TableServer`: broken_fans (indices 0 to 3)."""
 
-    FAULTS = TableServer.FAULTS | {"broken_fans"}
+    FAULTS: ClassVar = TableServer.FAULTS | {"broken_fans"}
     functions = frozenset((4,))
     inputs_only = True
-    table = (
+    table: tuple[MeasuredPoint, ...] = (
         MeasuredPoint("cabinet_c", CABINET, _F32, lambda d: d.cabinet_c),
         MeasuredPoint("valve_c", VALVE_T, _F32, lambda d: d.water_c + 0.2),
         MeasuredPoint("supply_c", SUPPLY, _F32, lambda d: d.water_c),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hil.devices.base import SECOND
 from hil.devices.cooling.rpu_static_map import static_registers
@@ -105,7 +106,7 @@ class Rpu(SensorServer):
 
     sensor_names = tuple(SENSORS)
     temperatures = ("supply_c", "return_c")
-    FAULTS = SensorServer.FAULTS | {"reservoir_low"}
+    FAULTS: ClassVar = SensorServer.FAULTS | {"reservoir_low"}
     functions = frozenset((3, 6, 16))
     nonvolatile = frozenset((FLOW_TARGET, OUTLET_TARGET, 37890))
     boot_us = 10 * SECOND

@@ -31,7 +31,7 @@ class HumiditySensor(TableServer):
     point is computed from the values of the elements, as in the real transmitter.
     """
 
-    table = (
+    table: tuple[MeasuredPoint, ...] = (
         MeasuredPoint("humidity_pct", 0x100, _HUNDREDTH, lambda d: d.measured_values[0]),
         MeasuredPoint("celsius", 0x101, _HUNDREDTH, lambda d: d.measured_values[1]),
         MeasuredPoint("dew_c", 0x102, _HUNDREDTH, lambda d: d.measured_values[2]),

@@ -7,7 +7,9 @@ speed: too much air costs power, too little air costs cooling.
 
 from __future__ import annotations
 
-from hil.devices.drives.abb_acs580 import AbbAcs580
+from collections.abc import Mapping
+
+from hil.devices.drives.abb_acs580 import ACS580_IDENTITY, AbbAcs580
 from hil.plant.fan_bank import FanBank
 from hil.plant.plant import Plant
 
@@ -17,7 +19,7 @@ _RAMP_S = 30.0
 class AbbAch580Fan(AbbAcs580):
     """Drive of fan number `fan` of `bank`."""
 
-    identity = {**AbbAcs580.identity, 4: "ACH580"}  # noqa: RUF012
+    identity: Mapping[int, str] = {**ACS580_IDENTITY, 4: "ACH580"}
 
     def __init__(self, plant: Plant, bank: FanBank, fan: int, unit: int) -> None:
         self._bank = bank

@@ -22,7 +22,8 @@ request ends the loss.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from hil.devices.base import NEVER, SECOND
 from hil.devices.modbus.register_codec import RegisterFormat
@@ -64,6 +65,16 @@ PARAMETERS = (
 """Group and index of the readable parameters."""
 
 
+ACS580_IDENTITY: Mapping[int, str] = {
+    0: "ABB",
+    1: "ASCKX",
+    2: "2.20.0.0",
+    3: "www.abb.com",
+    4: "ACS580",
+}
+"""Device identification (43/14) by object."""
+
+
 def _parameter_addresses(group: int, index: int) -> tuple[int, int, int]:
     """Return the wire addresses of a parameter: 16 bits, then low and high word of 32 bits."""
     wide_address = 20_000 + 200 * group + 2 * index - 1
@@ -81,16 +92,11 @@ class AbbAcs580(ModbusServer):
                    does not trip and does not restart
     """
 
-    FAULTS = ModbusServer.FAULTS | {"trip_persists", "local", "shown_pct"}
+    FAULTS: ClassVar = ModbusServer.FAULTS | {"trip_persists", "local", "shown_pct"}
     functions = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43))
-    identity = {  # noqa: RUF012
-        0: "ABB",
-        1: "ASCKX",
-        2: "2.20.0.0",
-        3: "www.abb.com",
-        4: "ACS580",
-    }
-    identity_codes = (4,)  # and 0 for the basic stream, which standard clients do not request
+    identity: Mapping[int, str] = ACS580_IDENTITY
+    # and 0 for the basic stream, which standard clients do not request
+    identity_codes: tuple[int, ...] = (4,)
     boot_us = 4 * SECOND
 
     def __init__(

@@ -17,6 +17,7 @@ says: it shows a warning and holds `safe_pct`, or with `trips_on_timeout` it tri
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from hil.devices.base import MILLISECOND, SECOND
 from hil.devices.modbus.register_codec import RegisterFormat
@@ -48,10 +49,10 @@ class DanfossFc(TableServer):
     local          hand-on mode: the bus can read, but its commands have no effect
     """
 
-    FAULTS = TableServer.FAULTS | {"trip_persists", "local"}
+    FAULTS: ClassVar = TableServer.FAULTS | {"trip_persists", "local"}
     functions = frozenset((1, 3, 4, 5, 6, 8, 15, 16, 17))
     boot_us = 6 * SECOND
-    table = (
+    table: tuple[MeasuredPoint, ...] = (
         MeasuredPoint("run_hours", 14999, RegisterFormat("I"), lambda d: d.hours),
         MeasuredPoint("energy_kwh", 15019, RegisterFormat("I"), lambda d: d.energy_kwh),
         MeasuredPoint("power_w", 16099, RegisterFormat("i"), lambda d: d.electric_w),

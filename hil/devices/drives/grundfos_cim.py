@@ -17,6 +17,8 @@ A missing value (head, flow, liquid temperature of a broken sensor) shows 0xFFFF
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hil.devices.base import NEVER, SECOND
 from hil.devices.modbus.register_codec import RegisterFormat
 from hil.devices.modbus.table_server import MeasuredPoint, TableServer
@@ -62,10 +64,10 @@ class GrundfosCim(TableServer):
     module_lost        the CIM has no connection to its pump: alarm 159, no measurements
     """
 
-    FAULTS = TableServer.FAULTS | {"alarm_persists", "warning", "local", "module_lost"}
+    FAULTS: ClassVar = TableServer.FAULTS | {"alarm_persists", "warning", "local", "module_lost"}
     functions = frozenset((3, 4, 6, 8, 16))
     inputs_only = True
-    table = (
+    table: tuple[MeasuredPoint, ...] = (
         MeasuredPoint(
             "head_kpa",
             300,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import sqrt
 from random import Random
 from time import gmtime
+from typing import ClassVar
 
 import pynmea2
 
@@ -60,7 +61,7 @@ class BasicReceiver(FaultTarget):
     Counters: `epochs`, `commands` (received bytes).
     """
 
-    FAULTS = frozenset(
+    FAULTS: ClassVar = frozenset(
         (
             "outage",
             "no_fix",

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import cos, radians
 from random import Random
+from typing import ClassVar
 
 from hil.devices.base import MILLISECOND, NEVER, SECOND, FaultTarget, Replies
 from hil.devices.gnss.dialects import Dialect
@@ -68,7 +69,7 @@ class GnssReceiver(FaultTarget):
     Counters: `epochs`, `commands` (executed), `ignored` (bytes outside commands).
     """
 
-    FAULTS = frozenset(
+    FAULTS: ClassVar = frozenset(
         (
             "outage",
             "no_fix",

@@ -20,6 +20,8 @@ decreases by one at each use; -1 means no end.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hil.devices.base import FaultTarget
 
 SERVER_FAILURE, ACKNOWLEDGE, BUSY = 4, 5, 6
@@ -29,7 +31,7 @@ SERVER_FAILURE, ACKNOWLEDGE, BUSY = 4, 5, 6
 class ModbusFaults(FaultTarget):
     """The faults above; all are off at the start."""
 
-    FAULTS = frozenset(
+    FAULTS: ClassVar = frozenset(
         (
             "dead",
             "extra_delay_us",

@@ -14,6 +14,7 @@ the tables of the server change.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
@@ -40,7 +41,7 @@ class ModbusLine(FaultTarget):
     others), `discarded_bytes` (bytes outside frames).
     """
 
-    FAULTS = frozenset(("silent", "echo"))
+    FAULTS: ClassVar = frozenset(("silent", "echo"))
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ line. So with a short period its frames collide with other frames.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
@@ -34,7 +34,7 @@ _FRAMER = FramerRTU(DecodePDU(True))
 class OtherMaster(FaultTarget):
     """A device that sends on its own; faults: `silent` (sends nothing), `unanswered` (no reply)."""
 
-    FAULTS = frozenset(("silent", "unanswered"))
+    FAULTS: ClassVar = frozenset(("silent", "unanswered"))
 
     def __init__(
         self,

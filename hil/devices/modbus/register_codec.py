@@ -39,7 +39,7 @@ class RegisterFormat:
         step: float = 1.0,
         offset: float = 0.0,
         swapped: bool = False,
-        no_value: float | None = None,
+        no_value: int | None = None,
     ) -> None:
         self.step = step
         self.offset = offset
@@ -52,9 +52,9 @@ class RegisterFormat:
             bits = 8 * size
             self._low = -(1 << bits - 1) if code.islower() else 0
             self._high = (1 << bits - 1) - 1 if code.islower() else (1 << bits) - 1
-            self._no_value_words = self._pack(0 if no_value is None else int(no_value))
+            self._no_value_words = self._pack_integer(no_value or 0)
         else:
-            self._no_value_words = self._pack(nan if no_value is None else no_value)
+            self._no_value_words = self._pack_float(nan if no_value is None else float(no_value))
 
     def encode(self, value: float | None) -> Words:
         """Return the registers of a value in its own unit; None stands for "no value"."""
@@ -62,7 +62,7 @@ class RegisterFormat:
             return self._no_value_words
         high = self._high
         if high == 0:
-            return self._pack(value / self.step)
+            return self._pack_float(value / self.step)
         raw = round((value - self.offset) / self.step)
         if raw > high:
             raw = high
@@ -70,15 +70,21 @@ class RegisterFormat:
             raw = self._low
         if high <= 0xFFFF:  # one register, the usual case
             return (raw & 0xFFFF,)
-        return self._pack(raw)
+        return self._pack_integer(raw)
 
     @property
     def register_count(self) -> int:
         """Number of registers of one value."""
         return self._word_struct.size // 2
 
-    def _pack(self, raw: float) -> Words:
-        words: Words = self._word_struct.unpack(self._value_struct.pack(raw))
+    def _pack_integer(self, raw: int) -> Words:
+        return self._to_words(self._value_struct.pack(raw))
+
+    def _pack_float(self, raw: float) -> Words:
+        return self._to_words(self._value_struct.pack(raw))
+
+    def _to_words(self, data: bytes) -> Words:
+        words: Words = self._word_struct.unpack(data)
         return words[::-1] if self._swapped else words
 
 

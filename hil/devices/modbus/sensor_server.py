@@ -31,7 +31,7 @@ class SensorServer(ModbusServer):
 
     sensor_names: ClassVar[tuple[str, ...]]
     temperatures: ClassVar[tuple[str, str]]
-    FAULTS = ModbusServer.FAULTS | {"temperatures_swapped"}
+    FAULTS: ClassVar = ModbusServer.FAULTS | {"temperatures_swapped"}
 
     def __init__(self, plant: Plant, unit: int) -> None:
         super().__init__(unit)

@@ -12,6 +12,7 @@ A real host processes the requests of one connection in order. `TcpDeviceLink` k
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from pymodbus.framer import FramerSocket
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
@@ -40,7 +41,7 @@ class ModbusTcpHost(FaultTarget):
     `replaced_connections` (closed for a new one).
     """
 
-    FAULTS = frozenset(("down", "silent", "unknown_unit_code"))
+    FAULTS: ClassVar = frozenset(("down", "silent", "unknown_unit_code"))
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hil.devices.base import NEVER, SECOND, FaultTarget, TcpReplies
 from hil.devices.mqtt import packets, topics
@@ -74,7 +74,7 @@ class Broker(FaultTarget):
     Results: `counters`, `recent_messages` (topic -> last messages), `retained`, `client_ids`.
     """
 
-    FAULTS = frozenset(
+    FAULTS: ClassVar = frozenset(
         ("down", "silent", "connack_code", "slow_acks_us", "drop_next_acks", "lose_session")
     )
 

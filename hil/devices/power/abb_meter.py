@@ -8,11 +8,14 @@ ones; a missing signed value is 0x7FFF followed by ones. The type designation is
 from __future__ import annotations
 
 import struct
-from typing import Any
+from collections.abc import Callable
+from random import Random
 
+from hil.devices.base import MILLISECOND
 from hil.devices.modbus.register_codec import RegisterFormat
 from hil.devices.modbus.table_server import MeasuredPoint
 from hil.devices.power.meter import EmulatedMeter, make_phase_points
+from hil.plant.plant import Plant
 
 _U32_TENTH = RegisterFormat("I", 0.1, no_value=0xFFFF_FFFF)
 _U32 = RegisterFormat("I", 0.01, no_value=0xFFFF_FFFF)
@@ -29,7 +32,7 @@ class AbbMeter(EmulatedMeter):
     """The meter; energies are in 0.01 kWh, powers in 0.01 W."""
 
     functions = frozenset((3, 6, 16))
-    table = (
+    table: tuple[MeasuredPoint, ...] = (
         MeasuredPoint("import_wh", 0x5000, _U64_10WH, lambda d: d.mains.import_wh),
         MeasuredPoint("export_wh", 0x5004, _U64_10WH, lambda d: d.mains.export_wh),
         *make_phase_points("volts", 0x5B00, _U32_TENTH, lambda d, p: d.phase(d.mains.volts, p)),
@@ -48,8 +51,15 @@ class AbbMeter(EmulatedMeter):
         MeasuredPoint("power_factor_total", 0x5B3A, _I16, lambda d: d.mains.power_factor),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        plant: Plant,
+        unit: int,
+        rng: Random | None = None,
+        load_w: Callable[[], float] | None = None,
+        turnaround_us: int = 20 * MILLISECOND,
+    ) -> None:
+        super().__init__(plant, unit, rng, load_w, turnaround_us)
         address, text = _DESIGNATION
         words = struct.unpack(f">{len(text) // 2}H", text.encode("ascii"))
         self.registers.update(enumerate(words, address))

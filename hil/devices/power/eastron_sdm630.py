@@ -15,8 +15,8 @@ from hil.devices.modbus.register_codec import RegisterFormat
 from hil.devices.modbus.table_server import MeasuredPoint
 from hil.devices.power.meter import EmulatedMeter, PhaseSource, make_phase_points
 
-_F32 = RegisterFormat("f", no_value=0.0)
-_KILO = RegisterFormat("f", step=1000.0, no_value=0.0)
+_F32 = RegisterFormat("f", no_value=0)
+_KILO = RegisterFormat("f", step=1000.0, no_value=0)
 
 _BY_PHASE: tuple[tuple[str, int, PhaseSource], ...] = (
     ("volts", 0x00, lambda d, p: d.phase(d.mains.volts, p)),
@@ -38,7 +38,7 @@ class Sdm630(EmulatedMeter):
     functions = frozenset((3, 4, 8, 16))
     max_read_registers = 80
     inputs_only = True
-    table = (
+    table: tuple[MeasuredPoint, ...] = (
         *chain.from_iterable(make_phase_points(n, at, _F32, source) for n, at, source in _BY_PHASE),
         MeasuredPoint("volts_mean", 0x2A, _F32, lambda d: sum(d.mains.volts) / 3.0),
         MeasuredPoint("amps_mean", 0x2E, _F32, lambda d: sum(d.mains.amps) / 3.0),

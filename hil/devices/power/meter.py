@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 from hil.devices.base import MILLISECOND
 from hil.devices.modbus.register_codec import RegisterFormat
@@ -26,7 +26,7 @@ class EmulatedMeter(TableServer):
     show zero or the model's "no value".
     """
 
-    FAULTS = TableServer.FAULTS | {"lost_phase"}
+    FAULTS: ClassVar = TableServer.FAULTS | {"lost_phase"}
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ import email.parser
 import json
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import ClassVar
 
 from hil.devices.base import MILLISECOND, NEVER, FaultTarget, TcpReplies
 from hil.devices.power.capped_load import CappedLoad
@@ -51,7 +52,7 @@ _MAX_BUFFER_BYTES = 65_536
 class RedfishBmc(FaultTarget):
     """The service in front of `loads`; `legacy_names` are the loads with the older schema."""
 
-    FAULTS = frozenset(
+    FAULTS: ClassVar = frozenset(
         (
             "retry_after_s",
             "silent",

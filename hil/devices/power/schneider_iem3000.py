@@ -8,6 +8,8 @@ Assumed: for some seconds after a restart it replies "busy" (exception 06).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hil.devices.base import SECOND
 from hil.devices.modbus.faults import BUSY
 from hil.devices.modbus.register_codec import RegisterFormat, Words
@@ -19,8 +21,6 @@ _BUSY_AFTER_BOOT_US = 2 * SECOND
 
 class _SchneiderFloat(RegisterFormat):
     """A float whose "no value" is Schneider's NaN, with the sign bit set."""
-
-    __slots__ = ()
 
     def encode(self, value: float | None) -> Words:
         return (0xFFC0, 0x0000) if value is None else super().encode(value)
@@ -37,14 +37,14 @@ class Iem3000(EmulatedMeter):
     """The meter; powers are in kW, kvar and kVA."""
 
     functions = frozenset((3, 6, 16, 43))
-    identity = {  # noqa: RUF012
+    identity: Mapping[int, str] = {
         0: "Schneider Electric",
         1: "A9MEM3155",
         2: "001.004.001",
         4: "iEM3155",
     }
     boot_us = 4 * SECOND
-    table = (
+    table: tuple[MeasuredPoint, ...] = (
         *make_phase_points("amps", 0x0BB7, _F32, lambda d, p: d.phase(d.mains.amps, p)),
         *make_phase_points("volts", 0x0BD3, _F32, lambda d, p: d.phase(d.mains.volts, p)),
         *make_phase_points("watts", 0x0BED, _KILO, lambda d, p: d.phase(d.mains.watts, p)),

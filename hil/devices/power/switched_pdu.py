@@ -8,6 +8,8 @@ of an outlet, W. A relay switches in about 20 ms. The load behind it follows wit
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hil.devices.modbus.server import ModbusServer
 from hil.devices.power.capped_load import CappedLoad
 
@@ -22,7 +24,7 @@ class SwitchedPdu(ModbusServer):
     and the relays do not move.
     """
 
-    FAULTS = ModbusServer.FAULTS | {"relays_stuck"}
+    FAULTS: ClassVar = ModbusServer.FAULTS | {"relays_stuck"}
     nonvolatile = frozenset(range(OUTLETS))
 
     def __init__(self, unit: int, loads: list[CappedLoad]) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import acos, asin, atan2, cos, degrees, pi, radians, sin, sqrt
-from typing import Any
+from typing import Any, ClassVar
 
 from sgp4.api import WGS72, Satrec
 from sgp4.propagation import gstime
@@ -105,7 +105,7 @@ def make_satellites(shape: ConstellationShape) -> list[Satrec]:
 class EmulatedSky(FaultTarget):
     """The sky over `site_e7` (1e-7 degrees). Faults: `blocked` (no signal), `mask_deg`."""
 
-    FAULTS = frozenset(("blocked", "mask_deg"))
+    FAULTS: ClassVar = frozenset(("blocked", "mask_deg"))
 
     def __init__(self, kind: str, site_e7: tuple[int, int], mask_deg: float) -> None:
         self.blocked = False

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hil.devices.base import FaultTarget
 
@@ -36,7 +37,7 @@ class MessageGateway(FaultTarget):
     Fault: `down` (no session succeeds). `max_messages` limits the stored uplink messages.
     """
 
-    FAULTS = frozenset(("down",))
+    FAULTS: ClassVar = frozenset(("down",))
 
     def __init__(
         self,

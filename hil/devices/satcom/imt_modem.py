@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 from binascii import crc_hqx
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from construct import Bytes, Const, ConstructError, GreedyBytes, Int16ub, Rebuild, Struct, this
 
@@ -60,7 +60,7 @@ class ImtModem(EmulatedModem):
     reset_next           the modem restarts at the next segment
     """
 
-    FAULTS = EmulatedModem.FAULTS | {"lose_acks", "junk_before_answers", "reset_next"}
+    FAULTS: ClassVar = EmulatedModem.FAULTS | {"lose_acks", "junk_before_answers", "reset_next"}
     boot_us = 8 * SECOND
 
     def __init__(

@@ -6,6 +6,8 @@ Does not implement a protocol; see the module of each modem.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hil.devices.base import NEVER, FaultTarget
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
@@ -14,7 +16,7 @@ from hil.devices.satcom.radio import Radio
 class EmulatedModem(FaultTarget):
     """A modem without replies for `boot_us` after a restart. Fault: `dead` (it sends nothing)."""
 
-    FAULTS = frozenset(("dead",))
+    FAULTS: ClassVar = frozenset(("dead",))
     boot_us = 0
 
     def __init__(self, radio: Radio, gateway: MessageGateway, serial: str) -> None:

@@ -8,6 +8,7 @@ It follows 3GPP TS 27.007 and Quectel's UDP commands and shares no code with the
 from __future__ import annotations
 
 from binascii import hexlify, unhexlify
+from typing import ClassVar
 
 from hil.devices.base import MILLISECOND, SECOND, Replies
 from hil.devices.satcom.gateway import MessageGateway
@@ -25,7 +26,7 @@ class NtnModem(EmulatedModem):
     number of datagrams that get ERROR. `reset_next` restarts the modem at the next datagram.
     """
 
-    FAULTS = EmulatedModem.FAULTS | {"registered_as", "rejected_sends", "reset_next"}
+    FAULTS: ClassVar = EmulatedModem.FAULTS | {"registered_as", "rejected_sends", "reset_next"}
     boot_us = 5 * SECOND
 
     def __init__(

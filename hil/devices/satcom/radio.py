@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import ClassVar
 
 from hil.devices.base import FaultTarget
 
@@ -23,7 +24,7 @@ class Radio(FaultTarget):
     the message.
     """
 
-    FAULTS = frozenset(("success_pct", "no_signal", "late_failure_pct"))
+    FAULTS: ClassVar = frozenset(("success_pct", "no_signal", "late_failure_pct"))
 
     def __init__(
         self, rng: Random, bars: Callable[[int], int], success_pct: float | None = None

@@ -8,6 +8,7 @@ from pynmea2.
 from __future__ import annotations
 
 from binascii import unhexlify
+from typing import ClassVar
 
 from pynmea2.nmea import NMEASentence
 
@@ -21,7 +22,7 @@ _INTERVAL_US = 60 * SECOND
 class RdssTerminal(FaultTarget):
     """One terminal. Faults: `dead`, `rejected_sends` (number of messages that get N)."""
 
-    FAULTS = frozenset(("dead", "rejected_sends"))
+    FAULTS: ClassVar = frozenset(("dead", "rejected_sends"))
 
     def __init__(self, radio: Radio, gateway: MessageGateway, serial: str = "0241234") -> None:
         self.dead = False

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import ClassVar
 
 from construct import Bytes, Int16ub, Struct, this
 
@@ -51,7 +52,12 @@ class SbdModem(EmulatedModem):
     transmission (all except those that report 32, 34, 35 or 36 within 3 s).
     """
 
-    FAULTS = EmulatedModem.FAULTS | {"lose_acks", "ring_alert_at", "reset_in", "reset_after"}
+    FAULTS: ClassVar = EmulatedModem.FAULTS | {
+        "lose_acks",
+        "ring_alert_at",
+        "reset_in",
+        "reset_after",
+    }
     boot_us = 6 * SECOND
 
     def __init__(
