@@ -42,14 +42,14 @@ class LivenessTimes:
 
 
 class HangWatch:
-    """Kills a hanging snmpd. `times`: None gives the defaults.
+    """Kills a hanging snmpd. `times`: None gives the defaults. `had_answer`: one has answered.
 
     Before the first answer of all, nothing is killed: an snmpd without this socket stays.
     """
 
     def __init__(self, times: LivenessTimes | None = None) -> None:
         self._times = times or LivenessTimes()
-        self._can_ask = False
+        self.had_answer = False
 
     async def run(self, pid: int, folder: Path) -> None:
         """Ask a new snmpd until cancelled. If it is silent, it gets SIGKILL."""
@@ -61,11 +61,11 @@ class HangWatch:
             await asyncio.sleep(max(0.0, asked + times.ask_s - loop.time()))
             was_late = loop.time() - asked > times.ask_s + times.hung_s / 3
             if answers:
-                self._can_ask = True
+                self.had_answer = True
                 silent_since = asked
             elif was_late:  # this process may not have read the answer
                 silent_since = max(asked, silent_since)
-            elif self._can_ask and loop.time() - silent_since > times.hung_s:
+            elif self.had_answer and loop.time() - silent_since > times.hung_s:
                 print("coldloop northbound: snmpd hangs", file=sys.stderr, flush=True)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

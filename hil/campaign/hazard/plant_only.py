@@ -67,7 +67,13 @@ class HotRowLimit:
         watts = round(1000.0 * it_kw)
         self._load = Load("row", _load_class(), 1, watts // 10, watts)
         self._target = SimpleNamespace(
-            case_c=None, read_at=0, power_w=None, answered_at=0, deferred=False, is_in_force=True
+            case_c=None,
+            read_at=0,
+            asked_at=0,
+            power_w=None,
+            answered_at=0,
+            deferred=False,
+            is_in_force=True,
         )
         service: Any = SimpleNamespace(targets=[self._target])
         self._load.use_service(service, 0)
@@ -77,7 +83,8 @@ class HotRowLimit:
     def step(self, case_c: float, supply_c: float | None, load_kw: float, now: int) -> float | None:
         """Step to `now` with the case, the supply and the power of the row."""
         load, target = self._load, self._target
-        target.case_c, target.read_at, target.power_w = case_c, now, round(1000.0 * load_kw)
+        target.case_c, target.power_w = case_c, round(1000.0 * load_kw)
+        target.read_at = target.asked_at = now
         self._heat.step(supply_c, now)
         self._ramp.step_limit(load, load.min_w if load.is_hot else load.max_w, True, now)
         return None if load.limit_w >= load.max_w else load.limit_w / 1000.0
