@@ -286,13 +286,24 @@ class RecoveryInvariant(Invariant):
 
 
 class RestartInvariant(Invariant):
-    """I9: a restart raises no limit and starts at or above the floor."""
+    """I9: a restart raises no limit and starts at or above the floor. A service of the loads that
+    restarts later loses its limits by itself.
+    """
 
     name = "I9"
 
     def __init__(self, case: HazardCase) -> None:
         super().__init__(case)
         self._limits: dict[str, tuple[bool, float]] | None = None
+        restart_s = case.restart_s or 0.0
+        self._service_restart_s = min(
+            (
+                event.at_s
+                for event in case.scenario.events
+                if event.do == "bmc_reboot" and event.at_s >= restart_s
+            ),
+            default=inf,
+        )
 
     def step(self, truth: Truth) -> None:
         """Compare limits and set-point after the restart with those before."""
@@ -304,15 +315,19 @@ class RestartInvariant(Invariant):
             return
         if elapsed > _HOLD_US or self._limits is None:
             return
+        if truth.at_s < self._service_restart_s:
+            self._judge_loads(truth, self._limits)
+        self._judge_setpoint(truth)
+
+    def _judge_loads(self, truth: Truth, limits: dict[str, tuple[bool, float]]) -> None:
         for load in truth.loads:
-            was_on, limit_w = self._limits[load.name]
+            was_on, limit_w = limits[load.name]
             if load.is_on and not was_on:
                 self.violate(truth.at_s, f"{load.name} switched on by a restart")
             elif load.limit_w > limit_w:
                 self.violate(
                     truth.at_s, f"{load.name}: limit {limit_w:.0f} W raised to {load.limit_w:.0f}"
                 )
-        self._judge_setpoint(truth)
 
     def _judge_setpoint(self, truth: Truth) -> None:
         status = truth.status
