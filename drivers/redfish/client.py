@@ -325,4 +325,4 @@ class RedfishClient:
         except (ValueError, AttributeError, TypeError, LookupError):
             self.fault = "a reading that is not Redfish"
             return
-        target.check_limit(now)
+        target.check_limit(now, self._sent_at)

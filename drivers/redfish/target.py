@@ -64,7 +64,7 @@ class RedfishTarget:
         self.max_w: int | None = None
         self.power_w: int | None = None
         self.case_c: float | None = None
-        self.read_at = self.asked_at = self._sent_at = 0
+        self.read_at = self.asked_at = 0
         self.rejected_status = 0
         self.write_unverified = False
         self.power_on = True
@@ -161,8 +161,7 @@ class RedfishTarget:
         self.accepted_at = now
 
     def read_sent(self, now: int) -> None:
-        """Note the request of a reading, and schedule the next one."""
-        self._sent_at = now
+        """Schedule the next reading."""
         period = _POLL_PERIOD_US if self.case_c is None else _CASE_PERIOD_US
         self.read_due = now + (_CONFIRM_PAUSE_US if now < self.watch_until else period)
 
@@ -187,9 +186,11 @@ class RedfishTarget:
         self.rejected_status = status
         self.limit_due = now + REJECT_PAUSE
 
-    def check_limit(self, now: int) -> None:
-        """Compare the limit that was read with the requested one; decide whether to send again."""
-        self.read_at, self.asked_at = now, self._sent_at
+    def check_limit(self, now: int, asked_at: int) -> None:
+        """Compare the limit that was read with the requested one; decide whether to send again.
+        `asked_at`: the time of the request of this reading.
+        """
+        self.read_at, self.asked_at = now, asked_at
         if self.requested_w is None or (self.limit_due < NEVER and not self.rejected_status):
             return
         if self.reported_w == self.target_w:

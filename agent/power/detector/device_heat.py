@@ -111,7 +111,6 @@ class DeviceHeat:
         self._had_loss = False
         self._is_falling = self._is_fast = False
         self._hot_k = _HOT_K
-        self._may_learn = True
         self._is_flow_seen = self._is_branch_shut = self._is_certain = False
 
     def step(
@@ -133,7 +132,6 @@ class DeviceHeat:
             self.load.set_heat_shown(False)
         self._had_loss = is_flow_lost
         self._hot_k = _WARM_K if is_branch_shut else _HOT_K
-        self._may_learn = not is_branch_shut
         self._is_certain = is_certain
         load, target = self.load, self.load.target
         if (
@@ -256,7 +254,7 @@ class DeviceHeat:
         is_usual = excess_k > -_LEARN_K or self._steady_s >= _STEADY_S
         if (
             self._resistance_ratio is not None
-            and self._may_learn
+            and not self._is_branch_shut
             and is_measurable
             and is_usual
             and excess_k < _LEARN_K

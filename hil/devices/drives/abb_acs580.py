@@ -95,7 +95,7 @@ class AbbAcs580(ModbusServer):
     FAULTS: ClassVar = ModbusServer.FAULTS | {"trip_persists", "local", "shown_pct"}
     functions = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43))
     identity: Mapping[int, str] = ACS580_IDENTITY
-    # and 0 for the basic stream, which standard clients do not request
+    # Also 0, for the basic stream, which standard clients do not request.
     identity_codes: tuple[int, ...] = (4,)
     boot_us = 4 * SECOND
 

@@ -3,15 +3,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from hil.devices.base import NEVER, FaultTarget, Replies
 
 
 class RawSender(FaultTarget):
     """Sends `data` at `due`, in microseconds."""
-
-    FAULTS: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, data: bytes, due: int) -> None:
         self._data = data

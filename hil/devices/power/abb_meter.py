@@ -7,15 +7,11 @@ ones; a missing signed value is 0x7FFF followed by ones. The type designation is
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
-from random import Random
+from collections.abc import Mapping
 
-from hil.devices.base import MILLISECOND
-from hil.devices.modbus.register_codec import RegisterFormat
+from hil.devices.modbus.register_codec import RegisterFormat, encode_text
 from hil.devices.modbus.table_server import MeasuredPoint
 from hil.devices.power.meter import EmulatedMeter, make_phase_points
-from hil.plant.plant import Plant
 
 _U32_TENTH = RegisterFormat("I", 0.1, no_value=0xFFFF_FFFF)
 _U32 = RegisterFormat("I", 0.01, no_value=0xFFFF_FFFF)
@@ -25,13 +21,16 @@ _I16 = RegisterFormat("h", 0.001, no_value=0x7FFF)
 _U64_10WH = RegisterFormat("Q", 10.0, no_value=0xFFFF_FFFF_FFFF_FFFF)
 
 
-_DESIGNATION = (0x8960, "B23 112-100 ")
+_DESIGNATION_ADDRESS, _DESIGNATION = 0x8960, "B23 112-100 "
 
 
 class AbbMeter(EmulatedMeter):
     """The meter; energies are in 0.01 kWh, powers in 0.01 W."""
 
     functions = frozenset((3, 6, 16))
+    constant_registers: Mapping[int, int] = dict(
+        enumerate(encode_text(_DESIGNATION, len(_DESIGNATION) // 2), _DESIGNATION_ADDRESS)
+    )
     table: tuple[MeasuredPoint, ...] = (
         MeasuredPoint("import_wh", 0x5000, _U64_10WH, lambda d: d.mains.import_wh),
         MeasuredPoint("export_wh", 0x5004, _U64_10WH, lambda d: d.mains.export_wh),
@@ -50,16 +49,3 @@ class AbbMeter(EmulatedMeter):
         MeasuredPoint("hertz", 0x5B2C, _U16, lambda d: d.mains.hertz),
         MeasuredPoint("power_factor_total", 0x5B3A, _I16, lambda d: d.mains.power_factor),
     )
-
-    def __init__(
-        self,
-        plant: Plant,
-        unit: int,
-        rng: Random | None = None,
-        load_w: Callable[[], float] | None = None,
-        turnaround_us: int = 20 * MILLISECOND,
-    ) -> None:
-        super().__init__(plant, unit, rng, load_w, turnaround_us)
-        address, text = _DESIGNATION
-        words = struct.unpack(f">{len(text) // 2}H", text.encode("ascii"))
-        self.registers.update(enumerate(words, address))

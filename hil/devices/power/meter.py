@@ -7,7 +7,7 @@ once a second of the bench, so that they also count without reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
 from typing import Any, ClassVar
@@ -23,10 +23,11 @@ class EmulatedMeter(TableServer):
     """A three-phase meter of `load_w`, by default the plant's pumps.
 
     Fault besides those of `TableServer`: lost_phase (0 to 2). The voltage and current of this phase
-    show zero or the model's "no value".
+    show zero or the model's "no value". `constant_registers`: those of a model that never change.
     """
 
     FAULTS: ClassVar = TableServer.FAULTS | {"lost_phase"}
+    constant_registers: Mapping[int, int] = {}
 
     def __init__(
         self,
@@ -40,12 +41,11 @@ class EmulatedMeter(TableServer):
         load = load_w if load_w is not None else lambda: plant.pump_electric_w
         self.mains = Mains(rng or Random(unit), load)
         self.lost_phase: int | None = None
+        registers = self.registers if self.inputs is None else self.inputs
         for point in self.table:
-            (self.registers if self.inputs is None else self.inputs).update(
-                dict.fromkeys(
-                    range(point.address, point.address + point.register_format.register_count), 0
-                )
-            )
+            end = point.address + point.register_format.register_count
+            registers.update(dict.fromkeys(range(point.address, end), 0))
+        registers.update(self.constant_registers)
 
     def update_state(self, now: int) -> None:
         """Step the mains."""

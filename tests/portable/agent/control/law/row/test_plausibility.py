@@ -172,22 +172,21 @@ def test_rates_of_both_temperatures():
 
 
 def test_rates_are_larger_while_the_flow_moves():
-    for change_k, reason in ((14.9, ""), (15.1, RATE)):
+    for name, i, change_k, reason in (
+        ("return_c", 1, 14.9, ""),
+        ("return_c", 1, 15.1, RATE),
+        ("supply_c", 0, 4.0, ""),
+        ("supply_c", 0, 4.2, RATE),
+        ("supply_c", 0, -3.1, ""),
+        ("supply_c", 0, -3.3, RATE),
+    ):
         row, r = steady_row()
         run(row, r, 120)
         r.flow_lpm, r.dp_kpa, r.pump_pct = 110.0, 43.0, 51.3
         run(row, r, 1)
-        r.return_c += change_k
+        setattr(r, name, getattr(r, name) + change_k)
         run(row, r, 1)
-        eq((change_k, suspects(row)[1]), (change_k, reason))
-    for change_k, reason in ((4.0, ""), (4.2, RATE), (-3.1, ""), (-3.3, RATE)):
-        row, r = steady_row()
-        run(row, r, 120)
-        r.flow_lpm, r.dp_kpa, r.pump_pct = 110.0, 43.0, 51.3
-        run(row, r, 1)
-        r.supply_c += change_k
-        run(row, r, 1)
-        eq((change_k, suspects(row)[0]), (change_k, reason))
+        eq((name, change_k, suspects(row)[i]), (name, change_k, reason))
 
 
 def test_the_row_is_steady_while_the_facility_flow_moves_a_little():
