@@ -214,6 +214,8 @@ class CoolingComponent(Component):
         if self.dew_control is not None:
             is_manual, is_proof = self.manual.mode != "auto", self.manual.proofs.running != ""
             self._conditions += self.dew_control.step(now, dt, is_manual, is_proof)
+            if self.fan_group is not None:
+                self.fan_group.set_near_dew(self.dew_control.guard.approaching)
         self._conditions += self._valve_check.step(self.cooling, self.readings, dt)
         self._check_drives(dt)
         if self.valve_watch is not None:
@@ -242,6 +244,8 @@ class CoolingComponent(Component):
                 self.agent.arbiters[VALVE].claim(INTERLOCK, "dew", AT_MOST, 0.0, "part_off")
         self._conditions = []
         self.agent.valve.set_limited(False)
+        if self.fan_group is not None:
+            self.fan_group.set_near_dew(False)
         self._check_drives(dt)
         self.manual.step(now, dt)
 

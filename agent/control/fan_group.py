@@ -7,7 +7,11 @@ gives one speed for all fans; each drive gets it as its reference.
 If a fan is lost or has tripped, the other fans run faster immediately. The valve opens further,
 because the facility water becomes warmer. The fans run at full speed in two cases that last
 for `FULL_SPEED_S`: the return temperature is unknown, or that of the facility water, and the row
-does not show it (`CoolingControl.facility_c`); or the unit state is safe.
+does not show it (`CoolingControl.facility_c`); or the unit state is safe. But full speed makes the
+water colder, and behind a valve that does not close it would wet the row. So fans at full speed
+slow down to `min_pct` if the supply approaches the dew point (`set_near_dew`). Then they control
+the supply until the readings are known and the state is not safe, or the supply is unknown.
+
 Tripped drives are reset like pumps (`agent.control.actuator.reset_drives`).
 
 The drives get the output of the arbiter of the fans; a drive in local mode gets no writes. A fan
@@ -30,7 +34,11 @@ if TYPE_CHECKING:
 
 FAN_TRIP = AlarmRecord("fan_trip", DEGRADED, "a fan's drive has tripped:", "device", True)
 FAN_INPUTS_LOST = AlarmRecord(
-    "fans_blind", DEGRADED, "fans at full speed: return or facility water is not known", "", True
+    "fans_blind",
+    DEGRADED,
+    "return or facility water is not known: fans at full speed, or by the supply",
+    "",
+    True,
 )
 FULL_SPEED_S = 2.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 
@@ -54,8 +62,9 @@ class FanGroup:
         self.agent = agent
         self.cooling = cooling
         self.max_pct: float = settings["max_pct"]
+        self._min_pct: float = settings["min_pct"]
         self.drives = [_fan_drive(agent, name) for name in settings["drives"]]
-        self.at_full_speed = False
+        self.at_full_speed = self._is_by_supply = self._is_near_dew = False
         self._are_inputs_unknown = False
         self._has_started = False
         self._no_control_s = 0.0
@@ -71,7 +80,8 @@ class FanGroup:
         self._are_inputs_unknown = readings.return_c is None or facility_c is None
         is_uncontrolled = self._are_inputs_unknown or self.agent.supervisor.state == "safe"
         self._no_control_s = self._no_control_s + dt if is_uncontrolled else 0.0
-        self.at_full_speed = self._no_control_s >= FULL_SPEED_S
+        self._is_by_supply = self._is_by_supply and is_uncontrolled
+        self.at_full_speed = self._no_control_s >= FULL_SPEED_S and not self._check_supply()
         if not self._has_started and not self._start_bumpless():
             return
         if self.at_full_speed:
@@ -80,11 +90,25 @@ class FanGroup:
             cooling.step_fans(readings, dt)
         self._request_all(reset_index)
 
+    def set_near_dew(self, is_near_dew: bool) -> None:
+        """Note whether the supply approaches the dew point."""
+        self._is_near_dew = is_near_dew
+
     def request_safe(self) -> None:
         """Request full speed, within the claims: `step` has raised an exception."""
         decided = self._arbiter.decide(self.max_pct).output
         for drive in self.drives:
             self._move(drive, decided)
+
+    def _check_supply(self) -> bool:
+        """Return whether the fans control the supply, because full speed has made it too cold."""
+        supply_c = self._readings.supply_c
+        if supply_c is None:
+            self._is_by_supply = False
+        elif self._is_near_dew and not self._is_by_supply:
+            self._is_by_supply = True
+            self.cooling.track_fans(self._min_pct, supply_c)
+        return self._is_by_supply
 
     def _start_bumpless(self) -> bool:
         """Continue from the present speed; True when started.
@@ -127,6 +151,6 @@ class FanGroup:
             for drive in self.drives
             if drive.tripped()
         ]
-        if self.at_full_speed and self._are_inputs_unknown:
+        if self._no_control_s >= FULL_SPEED_S and self._are_inputs_unknown:
             conditions.append((FAN_INPUTS_LOST, "", FAN_INPUTS_LOST.text))
         return conditions

@@ -284,29 +284,42 @@ class CoolingControl:
             self.setpoint_c, supply_c, return_c, fws_supply_c, flow_lpm, position, dt
         )
 
-    def track_fans(self, fan_pct: float) -> None:
-        """Continue from the present fan speed, with bumpless transfer."""
+    def track_fans(self, fan_pct: float, supply_c: "float | None" = None) -> None:
+        """Continue from the present fan speed, with bumpless transfer. `supply_c`: the supply, if
+        the fans control it from now on.
+        """
         self.fan_pct = fan_pct
         if self.fans is not None:
-            self.fans.track(fan_pct)
+            self.fans.track(fan_pct, None if supply_c is None else self._supply_error_k(supply_c))
 
     def step_fans(self, readings: ControlReadings, dt: float) -> None:
-        """Step the fan law and the adiabatic cooling, every 10 s: they are slow."""
+        """Step the fan law and the adiabatic cooling, every 10 s: they are slow.
+
+        If return or facility water is unknown, the fans control the supply: the error is that of a
+        valve at its mid-range position.
+        """
         fans = self.fans
         self._fan_elapsed_s += dt
         if fans is None or self._fan_elapsed_s < _FAN_PERIOD_S:
             return
         dt, self._fan_elapsed_s = self._fan_elapsed_s, 0.0
         return_c, fws_supply_c = readings.return_c, self.facility_c(readings)
+        is_known = return_c is not None and fws_supply_c is not None
+        if is_known and readings.flow_lpm is None:
+            self._assume_flow(readings.pump_pct)
         if return_c is not None and fws_supply_c is not None:
-            if readings.flow_lpm is None:
-                self._assume_flow(readings.pump_pct)
-            effectiveness = self.exchanger.effectiveness(self._valve_target_pct)
-            target_c = return_c - (return_c - self.setpoint_c) / (
-                effectiveness if effectiveness > 0.05 else 0.05
-            )
-            self.fan_pct = fans.step(fws_supply_c - target_c, dt)
+            # The target is return - (return - set-point) / effectiveness.
+            error_k = fws_supply_c - return_c + self._supply_error_k(return_c)
+            self.fan_pct = fans.step(error_k, dt)
+        elif readings.supply_c is not None:
+            self.fan_pct = fans.step(self._supply_error_k(readings.supply_c), dt)
         self._follow_pads(readings)
+
+    def _supply_error_k(self, supply_c: float) -> float:
+        """Return what the error of the supply is in the facility water, K."""
+        effectiveness = max(self.exchanger.effectiveness(self._valve_target_pct), 5 / 100)
+        error_k: float = (supply_c - self.setpoint_c) / effectiveness
+        return error_k
 
     def facility_c(self, readings: ControlReadings) -> "float | None":
         """Return the temperature of the facility water, °C, or its estimate; None: unknown."""

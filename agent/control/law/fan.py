@@ -46,12 +46,13 @@ class FanControl:
             )
         self._estimate = estimate
 
-    def track(self, speed: float) -> None:
-        """Continue from `speed`, percent, with bumpless transfer.
+    def track(self, speed: float, error_k: "float | None" = None) -> None:
+        """Continue from `speed`, percent, with bumpless transfer. `error_k`: the present error, K.
 
         The last error can be old: there is none after a start. If the water of the next step is
         colder, that error counts. Warmer water makes the fans faster immediately.
         """
+        self._error = self._error if error_k is None else error_k
         self._pi.track(speed, self._error)
         self._has_new_speed = True
 

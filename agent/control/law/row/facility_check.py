@@ -39,13 +39,12 @@ meter that is off by `_FLOW_OFF`.
 """
 _JUMP_K, _RANGE_K = 5.0, 2.0
 _LEAST_PCT = 4.0
-_STILL_PCT = 1.0
 _MODEL_K, _MODEL_SHARE = 5 / 10, 12 / 100
 
 
 class FacilityCheck:
     """`flow`, `fws_return`: what the relations accuse. `is_unproven`: the flow is.
-    `is_jump_unproven`: it is since the start, or since it jumped while the valve stood.
+    `is_jump_unproven`: it is since the start, or since it jumped by more than the valve explains.
     `proof_lpm`: the flow that may show the direction of the valve, L/min, or None.
     `estimate_lpm`: the flow for the estimates of the row, if it is not the reading, L/min.
     """
@@ -111,11 +110,11 @@ class FacilityCheck:
     def _note_jumps(
         self, r: "RowReadings", lpm: float, position: float, exchanger: "Exchanger"
     ) -> None:
-        """A flow that jumps while the valve stands is unproven, and a return that jumps up."""
-        last, moved_pct = self._last_lpm, position - self._last_pct
-        is_still = -_STILL_PCT < moved_pct < _STILL_PCT
-        slack_lpm = _SLACK * exchanger.fws_design_lpm
-        if last is not None and is_still and not _are_near(lpm, last, slack_lpm):
+        """A flow that the valve cannot have moved so fast is unproven, and a return that jumps up.
+        A valve that is mounted in reverse moves it, too.
+        """
+        last, last_pct = self._last_lpm, self._last_pct
+        if last is not None and not _may_follow(lpm, last, position, last_pct, exchanger):
             self.is_unproven = self.is_jump_unproven = True
         self._last_lpm, self._last_pct = lpm, position
         return_c, last_c = r.fws_return_c, self._last_return_c
@@ -249,6 +248,18 @@ def _is_possible(r: "RowReadings") -> bool:
     low_c = min(fws_supply_c, supply_c, return_c)
     high_c = max(fws_supply_c, supply_c, return_c)
     return low_c - _RANGE_K <= fws_return_c <= high_c + _RANGE_K
+
+
+def _may_follow(
+    lpm: float, last_lpm: float, position: float, last_pct: float, exchanger: "Exchanger"
+) -> bool:
+    """Return whether a move of the valve, in either direction, explains the change of the flow."""
+    forward = exchanger.flow_at(position) - exchanger.flow_at(last_pct)
+    reverse = exchanger.flow_at(100.0 - position) - exchanger.flow_at(100.0 - last_pct)
+    low = last_lpm + min(forward, reverse, 0.0)
+    high = last_lpm + max(forward, reverse, 0.0)
+    nearest = min(max(lpm, low), high)
+    return _are_near(lpm, nearest, _SLACK * exchanger.fws_design_lpm)
 
 
 def _are_near(first: float, second: float, slack: float) -> bool:

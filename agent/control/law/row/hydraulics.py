@@ -17,6 +17,10 @@ and a second pair follows the present row: it finds a false sensor there. When t
 back, its factors fit immediately. Another row becomes the usual one if the protection calls it
 usual for `_ADOPT_S`, or without its word in hours. In the first `_YOUNG_S` it is the one that lasts
 longer, without the time in which the protection calls the row not usual.
+
+Nothing is learned while the flow changes: its meter lags, and the pressure does not. Factors that
+were learned for less than `_LEARNED_S` accuse no sensor: pumps that just start would make the flow
+suspect forever.
 """
 
 from agent.control.law.deterministic_math import sqrt_det
@@ -34,22 +38,27 @@ _SHUT_OFF = 126 / 100
 """
 _FILTER_S, _HOURS_S = 60.0, 30_000.0
 _ADOPT_S, _YOUNG_S, _FITS_S = 59.5, 299.5, 9.5
+_LEARNED_S = 9.5
 
 
 class FlowFactors:
-    """The flow by dP and by the pump speed, L/min, and the factors of both; 0: not learned."""
+    """The flow by dP and by the pump speed, L/min, and the factors of both; 0: not learned.
+
+    `learned_s`: time for which they were learned, s.
+    """
 
     def __init__(self, dp_factor: float = 0.0, pump_factor: float = 0.0) -> None:
         self.dp_factor, self.pump_factor = dp_factor, pump_factor
         self.by_dp: float | None = None
         self.by_pump: float | None = None
         self._damped: list[float | None] = [None, None]
+        self.learned_s = 0.0
 
     def copy(self) -> "FlowFactors":
         """Return the same factors and estimates."""
         made = FlowFactors(self.dp_factor, self.pump_factor)
         made.by_dp, made.by_pump = self.by_dp, self.by_pump
-        made._damped = list(self._damped)
+        made._damped, made.learned_s = list(self._damped), self.learned_s
         return made
 
     def estimate(self, dp: "float | None", pump_pct: "float | None", dt: float) -> None:
@@ -83,6 +92,7 @@ class FlowFactors:
 
     def learn(self, flow: float, r: "RowReadings", filter_s: float, dt: float) -> None:
         """Move the factors to the readings."""
+        self.learned_s += dt
         share = dt / (dt + filter_s)
         if r.dp_kpa is not None and r.dp_kpa > 1.0:
             factor = flow / sqrt_det(r.dp_kpa)
@@ -106,6 +116,7 @@ class RowHydraulics:
         self.dp = CheckedSignal(-100.0, 1600.0, 10.0, 10.0)
         self.moving_left_s = 0.0
         self._last_lpm: float | None = None
+        self._is_changing = False
         self.may_be_low = self._is_clogged = False
         self._usual = FlowFactors()
         self._present: FlowFactors | None = None
@@ -126,6 +137,7 @@ class RowHydraulics:
         for some time.
         """
         self._usual, self._usual_s = FlowFactors(dp_factor, pump_factor), _YOUNG_S * is_old
+        self._usual.learned_s = self._usual_s
         self._present = None  # it began without them
 
     def step(self, r: "RowReadings", dt: float) -> None:
@@ -186,7 +198,7 @@ class RowHydraulics:
         """Return whether the flow is the third of three, and whether the pressure is."""
         by_dp, by_pump, tolerance = factors.by_dp, factors.by_pump, self._tolerance
         is_moved = factors.is_shut(flow, tolerance) or self._is_opening(flow)
-        if by_dp is None or by_pump is None or is_moved:
+        if by_dp is None or by_pump is None or is_moved or factors.learned_s < _LEARNED_S:
             return False, False
         return (
             _is_third(flow, by_dp, by_pump, tolerance),
@@ -214,7 +226,9 @@ class RowHydraulics:
         self.flow.settle(r.flow_lpm, estimate, tolerance, dt)
         last, now = self._last_lpm, self.flow.value
         self._last_lpm = now = last if now is None else now
-        moved = last is not None and abs((now or 0.0) - last) >= tolerance
+        change_lpm = 0.0 if last is None else abs((now or 0.0) - last)
+        moved = change_lpm >= tolerance
+        self._is_changing = change_lpm >= tolerance / 2.0
         self.moving_left_s = _FILTER_S if moved else self.moving_left_s - dt
 
     # The usual row and another one.
@@ -222,7 +236,7 @@ class RowHydraulics:
     def _follow_row(self, flow: float, r: "RowReadings", dt: float) -> None:
         """Learn from the readings: for the usual row, or only for the present one."""
         is_other = r.is_row_usual is False or self._usual.is_shut(flow, self._tolerance)
-        may_learn = flow >= 2.0 * self._tolerance
+        may_learn = flow >= 2.0 * self._tolerance and not self._is_changing
         if self._present is None and is_other:
             self._present, self._other_s = self._usual.copy(), 0.0
             self._called_usual_s = self._fits_s = 0.0

@@ -2,8 +2,16 @@
 """Fans of the row cooler on a bus: equal speeds, compensation, full speed without inputs."""
 
 from agent.core.errors import ConfigError
-from tests.portable.agent.control.test_component import COLD, REMOTE, TRIP, RoomRig, make_models
-from tests.portable.support.agent_rig import CDU, RETURN, RUN, VALVE, config
+from tests.portable.agent.control.test_component import (
+    COLD,
+    REMOTE,
+    ROOM1,
+    ROOM2,
+    TRIP,
+    RoomRig,
+    make_models,
+)
+from tests.portable.support.agent_rig import CDU, RETURN, RUN, SUPPLY, VALVE, config
 from tests.portable.support.check import eq, raises
 from tests.portable.support.cooling_settings import EXCHANGER
 
@@ -34,6 +42,24 @@ def make_config(**fans):
     section.update(fans)
     raw["cooling"] = {"facility": "valve", "exchanger": dict(EXCHANGER), "fans": section}
     return raw
+
+
+def start_dew_rig():
+    """Return a rig with a dew point that is far below the supply."""
+    raw = make_config(rate_pct_per_s=1)
+    for name, unit in (("room1", ROOM1), ("room2", ROOM2)):
+        raw["devices"].append({"name": name, "bus": "bus", "unit": unit, "profile": "room"})
+    raw["cooling"]["dew"] = {"sensors": ["room1", "room2"]}
+    rig = FanRig(raw, (), make_models())
+    rig.run(8)
+    return rig
+
+
+def set_dew(rig, air, humidity):
+    """Set both rooms: hundredths of °C and of % RH."""
+    for unit in (ROOM1, ROOM2):
+        rig.set(unit, 0, air)
+        rig.set(unit, 1, humidity)
 
 
 def start_rig(rate=1):
@@ -85,6 +111,39 @@ def test_missing_inputs_give_full_speed_and_a_slow_return():
     rig.run(15)
     eq("fans_blind" in rig.alarm_codes(), False)
     assert 8000 < rig.references()[0] <= 10_000, rig.references()
+
+
+def test_near_the_dew_point_fans_at_full_speed_slow_down_and_control_the_supply():
+    """The valve is silent and stands open: colder facility water would wet the row."""
+    rig = start_dew_rig()
+    rig.devices.silent.add(VALVE)
+    rig.run(15)
+    eq(rig.references(), [10_000, 10_000])
+    set_dew(rig, 3500, 8400)  # dew point 31.9 °C, the supply is at 32.0 °C
+    rig.run(10)
+    eq(rig.references(), [1000, 1000])
+    eq(("dew" in rig.alarm_codes(), "fans_blind" in rig.alarm_codes()), (True, True))
+    rig.run(60)
+    eq(rig.references(), [1000, 1000])
+    for supply in range(321, 400):  # warmer than the set-point: the fans control the supply
+        rig.set(CDU, SUPPLY, supply)
+        rig.set(CDU, RETURN, supply + 80)
+        rig.run(2)
+    rig.run(30)
+    assert 2000 < rig.references()[0] <= 10_000, rig.references()
+    rig.set(CDU, SUPPLY, 2000)  # both are out of range: the supply is not known
+    rig.set(CDU, RETURN, 2000)
+    rig.run(30)
+    eq(rig.references(), [10_000, 10_000])
+
+
+def test_far_from_the_dew_point_unknown_water_gives_full_speed_also_to_a_cold_supply():
+    rig = start_dew_rig()
+    rig.devices.silent.add(VALVE)
+    for supply in range(319, 280, -1):
+        rig.set(CDU, SUPPLY, supply)
+        rig.run(1)
+    eq(rig.references(), [10_000, 10_000])
 
 
 def test_without_its_sensor_the_row_shows_the_facility_water():

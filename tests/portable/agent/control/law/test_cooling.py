@@ -73,7 +73,7 @@ def test_fans_follow_fws_temperature_and_feedforward():
 
 
 def test_the_row_shows_the_facility_water_to_the_fans():
-    """Without its sensor the fans find the same speed; with no heat or a shut valve they stand."""
+    """Without its sensor the fans find the same speed."""
     speeds = []
     for change in ({}, {"fws_supply_c": None}):
         cooling = WholeCooling(settings(fans=FANS))
@@ -91,14 +91,31 @@ def test_the_row_shows_the_facility_water_to_the_fans():
         speeds.append(cooling.fan_pct)
     near(speeds[0], speeds[1], 1e-9)
     assert speeds[0] != 50.0
-    cooling.track_fans(50.0)
+
+
+def test_without_return_or_facility_water_the_fans_control_the_supply():
     for name, value in (("valve_pct", 5.0), ("valve_pct", None), ("return_c", 32.5)):
-        readings = make_readings(fws_supply_c=None)
-        setattr(readings, name, value)
-        eq(cooling.facility_c(readings), None)
-        for _ in range(30):
-            cooling.step_fans(readings, 1.0)
-    eq(cooling.fan_pct, 50.0)
+        for supply_c, direction in ((33.0, 1), (31.0, -1), (None, 0)):
+            cooling = WholeCooling(settings(fans=FANS))
+            cooling.track_fans(50.0, 32.0)
+            readings = make_readings(fws_supply_c=None)
+            setattr(readings, name, value)
+            eq(cooling.facility_c(readings), None)
+            readings.supply_c = supply_c
+            for _ in range(30):
+                cooling.step_fans(readings, 1.0)
+            speed = cooling.fan_pct
+            eq((supply_c, (speed > 50.0) - (speed < 50.0)), (supply_c, direction))
+
+
+def test_fans_continue_at_the_present_error():
+    cooling = WholeCooling(settings(fans=FANS))
+    cooling.track_fans(10.0, 30.0)
+    readings = make_readings(fws_supply_c=None, valve_pct=None)
+    readings.supply_c = 30.0
+    for _ in range(60):
+        cooling.step_fans(readings, 1.0)
+        eq(cooling.fan_pct, 10.0)
 
 
 def make_optimizer(lacks=(), **changed):

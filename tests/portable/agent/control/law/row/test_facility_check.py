@@ -13,10 +13,10 @@ PCT = 50.0
 class FacilityRig:
     """A check, its exchanger, and readings that agree at `PCT` of the valve."""
 
-    def __init__(self):
+    def __init__(self, lpm=None):
         self.exchanger = Exchanger(EXCHANGER)
         self.check = FacilityCheck()
-        self.lpm = self.exchanger.flow_at(PCT)
+        self.lpm = self.exchanger.flow_at(PCT) if lpm is None else lpm
         _, self.r = steady_row(fws_lpm=self.lpm)
         self.rise_k = self.r.return_c - self.r.supply_c
         self.good = self.r.fws_flow_lpm, self.r.fws_supply_c, self.r.fws_return_c
@@ -78,6 +78,22 @@ def test_a_flow_that_jumps_while_the_valve_stands_is_unproven_until_the_heat_agr
     facility.step(1)
     facility.step(1, lpm=1.6 * facility.lpm, position=PCT + 5.0)  # the valve has moved
     assert not facility.check.is_unproven
+
+
+def test_a_flow_that_moves_more_than_the_valve_explains_is_unproven():
+    """A valve in reverse moves the flow against its position, and a scaled meter much more."""
+    for at, to in ((20.0, 15.0), (20.0, 4.0), (60.0, 75.0)):
+        for is_reverse in (False, True):
+            for factor in (1.0, 10.0):
+                flow_at = Exchanger(EXCHANGER).flow_at
+                opened = (100.0 - at, 100.0 - to) if is_reverse else (at, to)
+                facility = FacilityRig(flow_at(opened[0]))
+                facility.step(60, position=at)  # the heat proves the flow
+                facility.rise_k = None  # the row says nothing
+                lpm = factor * flow_at(opened[1])
+                facility.step(1, position=to, lpm=lpm)
+                proof_lpm = lpm if factor == 1.0 else None
+                eq((at, is_reverse, facility.check.proof_lpm), (at, is_reverse, proof_lpm))
 
 
 def test_a_flow_against_the_heat_is_unproven_without_a_jump():

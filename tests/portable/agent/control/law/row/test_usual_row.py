@@ -24,6 +24,38 @@ def test_the_third_of_flow_dp_and_pump_speed_is_suspect():
     eq(suspects(row)[2:], ("", ""))
 
 
+def test_pumps_that_start_teach_nothing_and_accuse_no_sensor():
+    """A restart without stored factors, while the flow meter lags behind the pumps."""
+    for is_row_usual in (None, True, False):
+        row, r = steady_row()
+        r.is_row_usual = is_row_usual
+        r.flow_lpm = 0.0
+        for speed in range(0, 71, 10):
+            r.pump_pct = float(speed)
+            r.dp_kpa = 80.0 * (speed / 70.0) ** 2
+            r.flow_lpm += 0.4 * (150.0 * speed / 70.0 - r.flow_lpm)
+            run(row, r, 1)
+        for _ in range(60):
+            r.flow_lpm += 0.4 * (150.0 - r.flow_lpm)
+            run(row, r, 1)
+            eq((is_row_usual, suspects(row)[2:]), (is_row_usual, ("", "")))
+
+
+def test_factors_accuse_a_sensor_after_ten_seconds_and_after_a_restart():
+    for learned_s, is_restored, reason in (
+        (8, False, ""),
+        (12, False, RELATION),
+        (0, True, RELATION),
+    ):
+        row, r = steady_row()
+        if is_restored:
+            row.hydraulics.restore(150.0 / 80.0**0.5, 150.0 / 70.0, True)
+        run(row, r, learned_s)
+        r.flow_lpm = 20.0
+        run(row, r, 4)
+        eq((learned_s, row.flow.suspect), (learned_s, reason))
+
+
 def test_a_shut_branch_is_no_false_sensor():
     """At full speed: the pumps give less flow than their speed and more than the pressure."""
     for flow, kpa, index in ((193.0, 224.0, None), (208.0, 155.0, None), (208.0, 224.0, 3)):
