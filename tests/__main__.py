@@ -12,7 +12,7 @@ are passed to pytest.
 
 A few tests that failed beside the others run once more, alone. A test that passes then was late on
 a busy machine: it is named at the end, and the exit code is 0. More than _MOST_REPEATED failures
-are not repeated.
+are not repeated. Each part names its slowest tests (`_SLOWEST`).
 """
 
 import json
@@ -29,6 +29,7 @@ from tests.support.repository import REALTIME, REALTIME_PARTS, ROOT, WAITING
 NO_TESTS_CHOSEN = 5  # exit code of pytest
 _TESTS_FAILED = 1  # exit code of pytest
 _MOST_REPEATED = 5
+_SLOWEST = ("--durations=40", "--durations-min=2")
 _REALTIME_PROCESSES = 3
 _MAX_WAITING = 4  # processes for the tests that wait for programs
 _PROCESS_BYTES = 1_500_000_000  # of a process with the programs of a test
@@ -45,7 +46,7 @@ class Part(NamedTuple):
     def command(self, arguments: list[str], cache: Path) -> list[str]:
         """Return its command; `arguments` replace its own files, `cache` keeps what failed."""
         spread = ["-n", str(self.processes), "--dist", "loadfile", "--no-loadscope-reorder"]
-        spread += ["-o", f"cache_dir={cache / str(self.niceness)}"]
+        spread += [*_SLOWEST, "-o", f"cache_dir={cache / str(self.niceness)}"]
         pytest = [sys.executable, "-m", "pytest", *spread, "-m", f"{self.marks} and not soak"]
         return ["nice", "-n", str(self.niceness), *pytest, *(arguments or self.files)]
 
