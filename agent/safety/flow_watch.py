@@ -23,7 +23,8 @@ go off, the devices cool, and this indication is gone. Its result stays valid: t
 counts alone, until it is not low any more, or for `_PROVEN_US`.
 
 The means do not follow readings that do not fit each other (`agent.safety.row_resistance`): a false
-sensor must not become the usual state.
+sensor must not become the usual state. They begin with readings that were steady for `_STEADY_US`:
+the flow can end, or begin, while the unit restarts.
 """
 
 from agent.control.law.deterministic_math import sqrt_det
@@ -46,6 +47,7 @@ _SIGN_US = 3 * SECOND
 """Time for which silent drives alone count. After it, flow or pressure must confirm the loss."""
 _OUTLIER_US = 1 * SECOND
 _PROVEN_US = 600 * SECOND
+_STEADY_US, _STEADY = 2 * SECOND, 9 / 10
 _NEW_LEVEL_US = 20 * SECOND
 """A flow that stays low, but not gone, is then the usual one. The cap by the flow protects."""
 
@@ -75,7 +77,8 @@ class FlowWatch:
         self._read_speed: float | None = None  # at the last reading of the flow
         self._silent_since: int | None = None
         self._outlier_since: int | None = None
-        self._low_since = 0
+        self._low_since = self._steady_since = 0
+        self._start = 0.0, 0.0
         self._unread_loss = self._was_lost = self._was_gone = False
         self._read_at = 0
         self._proven = ""
@@ -123,6 +126,9 @@ class FlowWatch:
             self._was_lost, self._was_gone = self.is_lost, self.is_gone
         self._find_outlier(dp_low, dead, now)
         if flow is not None and kpa is not None and not self.outlier:
+            if self._flow is None and not self._is_steady(flow, kpa, now):
+                self._low_since = now
+                return
             if not self.suspect and is_consistent:
                 self._learn(flow, kpa, speed or 0.0, min(1.0, dt / _MEAN_S))
             if not self.is_lost or self.is_gone or dead > 0:
@@ -242,6 +248,13 @@ class FlowWatch:
             self._outlier_since = now
         elif now - self._outlier_since >= _OUTLIER_US:
             self.outlier = outlier
+
+    def _is_steady(self, flow: float, kpa: float, now: int) -> bool:
+        """Return whether the readings can begin the means."""
+        for value, start in zip((flow, kpa), self._start):
+            if not _STEADY * start < value < start / _STEADY:
+                self._start, self._steady_since = (flow, kpa), now
+        return now - self._steady_since >= _STEADY_US
 
     def forget(self) -> None:
         """Learn the means again: another state of the row has become the usual one."""

@@ -99,6 +99,7 @@ _NETWORK_MODULES = (
     "agent/power/detector/case_check.py",
     "agent/power/detector/power_check.py",
     "agent/power/detector/device_heat.py",
+    "agent/telemetry/tls_link.py",
     "drivers/redfish/",
     "drivers/ports/datagram.py",
     "drivers/ports/micropython/pem.py",

@@ -22,9 +22,15 @@ def feed(watch, flow, kpa, speed=50.0, now=START, dt=1.0):
     watch.update(flow, kpa, drives, None, now, now, dt)
 
 
+def feed_steady(watch, flow, kpa, speed=50.0):
+    """Give readings that are steady for long enough to begin the means, until `START`."""
+    for now in (START - 2 * SECOND, START):
+        feed(watch, flow, kpa, speed, now)
+
+
 def usual():
     watch = FlowWatch()
-    feed(watch, 100.0, 80.0)
+    feed_steady(watch, 100.0, 80.0)
     eq((watch._flow, watch._kpa, watch._speed, watch.usual_lpm), (100.0, 80.0, 50.0, 100.0))
     return watch
 
@@ -186,13 +192,47 @@ def test_before_the_first_usual_values_the_design_counts():
 def test_first_usual_values_need_flow_pressure_and_speed():
     for flow, kpa, speed in ((1.0, 80.0, 50.0), (100.0, 1.0, 50.0), (100.0, 80.0, 5.0)):
         watch = FlowWatch()
-        feed(watch, flow, kpa, speed)
+        feed_steady(watch, flow, kpa, speed)
         eq((watch._flow, watch.usual_lpm), (None, 0.0))
     watch = FlowWatch()
-    feed(watch, 100.0, 80.0, None)
+    feed_steady(watch, 100.0, 80.0, None)
     eq(watch._flow, None)
-    feed(watch, 1.01, 1.01, 5.01)
+    feed_steady(watch, 1.01, 1.01, 5.01)
     eq((watch._flow, watch._kpa, watch._speed), (1.01, 1.01, 5.01))
+
+
+def test_usual_values_begin_with_steady_readings():
+    """A flow that ends, or begins, during a restart is not the usual one."""
+    for flow, kpa, is_steady in (
+        (110.9, 80.0, True),
+        (90.1, 80.0, True),
+        (111.2, 80.0, False),
+        (89.9, 80.0, False),
+        (100.0, 71.9, False),
+        (100.0, 89.0, False),
+        (100.0, 88.8, True),
+    ):
+        watch = FlowWatch()
+        feed(watch, 100.0, 80.0, now=START - SECOND)
+        feed(watch, flow, kpa, now=START)
+        feed(watch, flow, kpa, now=START + SECOND)
+        eq((flow, kpa, watch._flow), (flow, kpa, flow if is_steady else None))
+        feed(watch, flow, kpa, now=START + 2 * SECOND)
+        eq((flow, kpa, watch._flow), (flow, kpa, flow))
+
+
+def test_a_flow_that_ends_during_a_restart_is_a_loss_at_its_least_value():
+    watch = FlowWatch(150.0, 80.0)
+    now = START
+    for flow, kpa in ((55.1, 3.9), (40.0, 3.0), (30.0, 2.5), (17.1, 0.1)):
+        eq((watch._flow, watch.is_lost), (None, False))
+        now += SECOND
+        feed(watch, flow, kpa, 70.0, now)
+    eq((watch._flow, watch.is_lost), (None, True))
+    for flow, kpa in ((60.0, 30.0), (100.0, 60.0), (150.0, 80.0), (150.0, 80.0), (150.0, 80.0)):
+        now += SECOND
+        feed(watch, flow, kpa, 70.0, now)
+    eq((watch._flow, watch.outlier, watch.is_lost), (150.0, "", False))
 
 
 def test_usual_values_are_means_of_half_a_minute():
