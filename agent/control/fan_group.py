@@ -119,7 +119,7 @@ class FanGroup:
         if speeds and not self._are_inputs_unknown:
             self.cooling.track_fans(max(speeds))
             self._has_started = True
-        return self._has_started or self.at_full_speed
+        return self._has_started or self.at_full_speed or self._is_by_supply
 
     def _request_all(self, reset_index: int) -> None:
         """Divide the air flow among the available fans. A lost fan gets the request too."""

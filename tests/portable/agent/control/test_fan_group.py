@@ -44,14 +44,17 @@ def make_config(**fans):
     return raw
 
 
-def start_dew_rig():
-    """Return a rig with a dew point that is far below the supply."""
+def start_dew_rig(silent=(), air=2500, humidity=5000):
+    """Return a rig with a dew point that is far below the supply, or another one."""
     raw = make_config(rate_pct_per_s=1)
     for name, unit in (("room1", ROOM1), ("room2", ROOM2)):
         raw["devices"].append({"name": name, "bus": "bus", "unit": unit, "profile": "room"})
     raw["cooling"]["dew"] = {"sensors": ["room1", "room2"]}
     rig = FanRig(raw, (), make_models())
-    rig.run(8)
+    rig.devices.silent.update(silent)
+    rig.run(1)
+    set_dew(rig, air, humidity)
+    rig.run(7)
     return rig
 
 
@@ -135,6 +138,12 @@ def test_near_the_dew_point_fans_at_full_speed_slow_down_and_control_the_supply(
     rig.set(CDU, RETURN, 2000)
     rig.run(30)
     eq(rig.references(), [10_000, 10_000])
+
+
+def test_near_the_dew_point_fans_start_at_their_least_speed_without_inputs():
+    rig = start_dew_rig(silent=(VALVE,), air=3500, humidity=8400)
+    rig.run(10)
+    eq(rig.references(), [1000, 1000])
 
 
 def test_far_from_the_dew_point_unknown_water_gives_full_speed_also_to_a_cold_supply():
