@@ -232,7 +232,7 @@ class ControlSensors:
             row.read_facility(inputs, dt)
             self._check_facility(exchanger, row.factors.heat, dt)
         readings.fws_flow_lpm, readings.fws_supply_c = inputs.fws_flow_lpm, inputs.fws_supply_c
-        readings.fws_return_c = inputs.fws_return_c
+        readings.fws_return_c, readings.fws_shown_c = inputs.fws_return_c, inputs.fws_supply_c
         if row is None:
             readings.fws_proof_lpm = inputs.fws_flow_lpm
             return 0.0
@@ -248,6 +248,8 @@ class ControlSensors:
         if row.fws_supply.signal.suspect or row.fws_supply.is_unproven:
             # An estimate follows the valve: a law that uses it would follow itself.
             readings.fws_supply_c = None
+            if row.fws_supply.signal.suspect:
+                readings.fws_shown_c = None
         readings.is_usual, readings.low_flow_k = row.is_usual, row.low_flow_k
         if exchanger is not None:
             exchanger.permit_ua_learning(row.may_learn_ua)

@@ -55,7 +55,7 @@ _LEAST_PCT = 15.0
 _WARM_S, _WARM_K, _WARM_END_K = 4.5, 1.0, 2.0
 _RESERVE_PCT = 90.0
 _COLD_K, _COLD_END_K, _FALL_K = 2.0, 1.0, 3.0
-_USUAL_S = 3600.0
+_USUAL_S, _UNKNOWN_S = 3600.0, 9.5
 
 
 class ValveCheck:
@@ -68,7 +68,7 @@ class ValveCheck:
         self._apart_limit_s: float = settings["valve_apart_s"]
         self._sign, self._still = ValveSign(), ValveStill()
         self._heat_sign = ValveHeatSign()
-        self._apart_s = self._low_s = self._warm_s = 0.0
+        self._apart_s = self._low_s = self._warm_s = self._unknown_s = 0.0
         self._kept_factor: float | None = None
         self._usual_c: float | None = None
         self._dead_pct: float | None = None
@@ -83,7 +83,7 @@ class ValveCheck:
         if cooling is not None:
             self._check_direction(cooling, readings, position, is_stuck, dt)
             self._check_flow(cooling, position, readings.fws_flow_lpm, dt)
-            self._check_temperature(cooling, readings.fws_supply_c, dt)
+            self._check_temperature(cooling, readings.fws_shown_c, dt)
         valve.set_limited(is_stuck or self.is_flow_low)
         return self._position_conditions(position, is_stuck, dt) + self._facility_conditions()
 
@@ -167,7 +167,12 @@ class ValveCheck:
     def _check_temperature(
         self, cooling: "CoolingControl", fws_supply_c: "float | None", dt: float
     ) -> None:
-        """Compare the facility water with the set-point and with the dew point."""
+        """Compare the facility water with the set-point and with the dew point. Water that is
+        unknown for `_UNKNOWN_S` is neither too warm nor too cold: its sensor has an alarm.
+        """
+        self._unknown_s = self._unknown_s + dt if fws_supply_c is None else 0.0
+        if self._unknown_s >= _UNKNOWN_S:
+            self.is_warm, self.is_cold, self._warm_s = False, False, 0.0
         if fws_supply_c is None:
             return
         # A dry cooler can keep the water 1 to 2 K below the set-point to save fan power. The valve

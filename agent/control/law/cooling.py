@@ -53,6 +53,7 @@ class ControlReadings:
     `is_usual`: False if a reading is suspect, or an estimate, or the row is not the usual one. Then
     the models do not adapt. `lowest_supply_c`: the supply by the reading that shows the lowest.
     `lowest_reading_c`: the lowest of supply, return and facility return as they were read.
+    `fws_shown_c`: facility water by a reading that no relation accuses, also an unproven one.
     `low_flow_k`: see `agent.control.law.plausibility`. `is_fws_flow_unproven` and
     `fws_proof_lpm`: see `agent.control.law.row.facility_check`.
     """
@@ -63,6 +64,7 @@ class ControlReadings:
         self.lowest_reading_c: float | None = None
         self.return_c: float | None = None
         self.fws_supply_c: float | None = None
+        self.fws_shown_c: float | None = None
         self.fws_return_c: float | None = None
         self.flow_lpm: float | None = None
         self.dp_kpa: float | None = None

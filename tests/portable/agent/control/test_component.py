@@ -615,3 +615,16 @@ def test_devices_without_required_points_are_rejected():
     assert "no device is named tap" in str(raises(ConfigError, lambda: load(facility="tap")))
     error = str(raises(ConfigError, lambda: load(dew={"sensors": ["cdu"]})))
     assert "cdu reads no TemperatureCelsius" in error, error
+
+
+def test_facility_water_that_is_too_warm_is_an_alarm_before_it_is_proven():
+    """Water that jumps above the supply may be a false reading: the laws do not use it yet."""
+    rig = make_rig()
+    rig.set(VALVE, COLD, 3800)
+    rig.run(6)
+    readings = cooling_component(rig).readings
+    eq((readings.fws_supply_c, readings.fws_shown_c), (None, 38.0))
+    eq("facility_warm" in rig.alarm_codes(), True)
+    rig.run(25)
+    codes = rig.alarm_codes()
+    eq(("facility_warm" in codes, "sensor_lie:facility_supply" in codes), (False, True))

@@ -51,6 +51,10 @@ class CheckRig:
         self.flow = 1.0
 
     @property
+    def fws_shown_c(self):
+        return self.fws_supply_c
+
+    @property
     def fws_proof_lpm(self):
         return None if self.is_substitute else self.fws_flow_lpm
 
