@@ -126,10 +126,8 @@ class FlowWatch:
             self._was_lost, self._was_gone = self.is_lost, self.is_gone
         self._find_outlier(dp_low, dead, now)
         if flow is not None and kpa is not None and not self.outlier:
-            if self._flow is None and not self._is_steady(flow, kpa, now):
-                self._low_since = now
-                return
-            if not self.suspect and is_consistent:
+            may_learn = self._flow is not None or self._is_steady(flow, kpa, now)
+            if may_learn and not self.suspect and is_consistent:
                 self._learn(flow, kpa, speed or 0.0, min(1.0, dt / _MEAN_S))
             if not self.is_lost or self.is_gone or dead > 0:
                 self._low_since = now
@@ -250,7 +248,7 @@ class FlowWatch:
             self.outlier = outlier
 
     def _is_steady(self, flow: float, kpa: float, now: int) -> bool:
-        """Return whether the readings can begin the means."""
+        """Note the readings. Return whether they were steady for long enough to begin the means."""
         for value, start in zip((flow, kpa), self._start):
             if not _STEADY * start < value < start / _STEADY:
                 self._start, self._steady_since = (flow, kpa), now

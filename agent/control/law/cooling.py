@@ -306,10 +306,9 @@ class CoolingControl:
             return
         dt, self._fan_elapsed_s = self._fan_elapsed_s, 0.0
         return_c, fws_supply_c = readings.return_c, self.facility_c(readings)
-        is_known = return_c is not None and fws_supply_c is not None
-        if is_known and readings.flow_lpm is None:
-            self._assume_flow(readings.pump_pct)
         if return_c is not None and fws_supply_c is not None:
+            if readings.flow_lpm is None:
+                self._assume_flow(readings.pump_pct)
             # The target is return - (return - set-point) / effectiveness.
             error_k = fws_supply_c - return_c + self._supply_error_k(return_c)
             self.fan_pct = fans.step(error_k, dt)
