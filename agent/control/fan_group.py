@@ -5,12 +5,16 @@ Does not compute the speed (`agent.control.law.fan`, called by `agent.control.la
 gives one speed for all fans; each drive gets it as its reference.
 
 If a fan is lost or has tripped, the other fans run faster immediately. The valve opens further,
-because the facility water becomes warmer. The fans run at full speed in two cases that last
-for `FULL_SPEED_S`: the return temperature is unknown, or that of the facility water, and the row
-does not show it (`CoolingControl.facility_c`); or the unit state is safe. But full speed makes the
-water colder, and behind a valve that does not close it would wet the row. So fans at full speed
-slow down to `min_pct` if the supply approaches the dew point (`set_near_dew`). Then they control
-the supply until the readings are known and the state is not safe, or the supply is unknown.
+because the facility water becomes warmer.
+
+The fans run at full speed in two cases that last for `FULL_SPEED_S`: the return temperature is
+unknown, or that of the facility water, and the row does not show it (`CoolingControl.facility_c`);
+or the unit state is safe. But full speed makes the water colder, and a valve that does not close
+lets it cool the row. So without these inputs the fans return to their last controlled speed if the
+supply is more than `_COLD_K` below the set-point, or below it with a valve that is nearly shut. In
+both cases they slow down to `min_pct` if it approaches the dew point (`set_near_dew`). From then on
+they control the supply, until the readings are known and the state is not safe, or the supply is
+unknown.
 
 Tripped drives are reset like pumps (`agent.control.actuator.reset_drives`).
 
@@ -40,6 +44,7 @@ FAN_INPUTS_LOST = AlarmRecord(
     "",
     True,
 )
+_COLD_K, _NEARLY_SHUT_PCT = 2.0, 10.0
 FULL_SPEED_S = 2.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 
 
@@ -64,7 +69,9 @@ class FanGroup:
         self.max_pct: float = settings["max_pct"]
         self._min_pct: float = settings["min_pct"]
         self.drives = [_fan_drive(agent, name) for name in settings["drives"]]
-        self.at_full_speed = self._is_by_supply = self._is_near_dew = False
+        self.at_full_speed = self._is_by_supply = False
+        self._is_near_dew = self._is_slow = False
+        self._controlled_pct = self._min_pct
         self._are_inputs_unknown = False
         self._has_started = False
         self._no_control_s = 0.0
@@ -80,8 +87,11 @@ class FanGroup:
         self._are_inputs_unknown = readings.return_c is None or facility_c is None
         is_uncontrolled = self._are_inputs_unknown or self.agent.supervisor.state == "safe"
         self._no_control_s = self._no_control_s + dt if is_uncontrolled else 0.0
-        self._is_by_supply = self._is_by_supply and is_uncontrolled
-        self.at_full_speed = self._no_control_s >= FULL_SPEED_S and not self._check_supply()
+        if is_uncontrolled:
+            self._check_supply()
+        else:
+            self._is_by_supply, self._controlled_pct = False, cooling.fan_pct
+        self.at_full_speed = self._no_control_s >= FULL_SPEED_S and not self._is_by_supply
         if not self._has_started and not self._start_bumpless():
             return
         if self.at_full_speed:
@@ -92,6 +102,7 @@ class FanGroup:
 
     def set_near_dew(self, is_near_dew: bool) -> None:
         """Note whether the supply approaches the dew point."""
+        self._is_slow = self._is_slow and is_near_dew
         self._is_near_dew = is_near_dew
 
     def request_safe(self) -> None:
@@ -100,15 +111,20 @@ class FanGroup:
         for drive in self.drives:
             self._move(drive, decided)
 
-    def _check_supply(self) -> bool:
-        """Return whether the fans control the supply, because full speed has made it too cold."""
-        supply_c = self._readings.supply_c
+    def _check_supply(self) -> None:
+        """Begin to control the supply if full speed has made it too cold."""
+        cooling, supply_c = self.cooling, self._readings.supply_c
+        is_safe, valve_pct = self.agent.supervisor.state == "safe", self._readings.valve_pct
+        is_nearly_shut = valve_pct is not None and valve_pct < _NEARLY_SHUT_PCT
+        least_c = cooling.setpoint_c - (0.0 if is_nearly_shut else _COLD_K)
         if supply_c is None:
-            self._is_by_supply = False
-        elif self._is_near_dew and not self._is_by_supply:
+            self._is_by_supply = self._is_slow = False
+        elif self._is_near_dew and not self._is_slow:
+            self._is_by_supply = self._is_slow = True
+            cooling.track_fans(self._min_pct, supply_c)
+        elif not (self._is_by_supply or is_safe) and supply_c < least_c:
             self._is_by_supply = True
-            self.cooling.track_fans(self._min_pct, supply_c)
-        return self._is_by_supply
+            cooling.track_fans(self._controlled_pct, supply_c)
 
     def _start_bumpless(self) -> bool:
         """Continue from the present speed; True when started.

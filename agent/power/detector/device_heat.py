@@ -51,7 +51,7 @@ factor is wrong. Only `_WARM_K` more is a sign then. Else one false sensor would
 """
 
 from agent.power.detector.case_check import CaseCheck
-from agent.power.detector.power_check import PowerCheck
+from agent.power.detector.power_check import FOLLOW_S, PowerCheck, follow_down
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -67,8 +67,6 @@ _PROOF_US = 60 * SECOND
 """Without flow, a load with a tenth of its rating is hot after this time."""
 _STALE_US, _FIRST_US = 6 * SECOND, 10 * SECOND
 _SAFE_DIVISOR = 2
-_FOLLOW_S = 20.0
-"""Time constant with which the expectation falls: longer than that of a case."""
 _LEARN_S, _LEARN_K = 60.0, 3.0
 _MIN_RISE_K = 4.0
 _FALL_US = 5 * SECOND
@@ -150,13 +148,13 @@ class DeviceHeat:
             return
         if target.read_at == self._read_at:
             return
-        dt = min((target.read_at - self._read_at) / 1_000_000, _FOLLOW_S)
+        dt = min((target.read_at - self._read_at) / 1_000_000, FOLLOW_S)
         self._read_at = target.read_at
         power_w = target.power_w
         if power_w is None or power_w > _MOST_POWER * load.max_w:  # unknown, or false
             power_w = load.limit_w
         power_ratio = self._check_power(power_w / load.max_w, target.case_c, supply_c, now)
-        self._power_ratio = _follow_down(self._power_ratio, power_ratio, dt)
+        self._power_ratio = follow_down(self._power_ratio, power_ratio, dt)
         is_steady = -_STEADY_BAND < power_ratio - self._steady_ratio < _STEADY_BAND
         if supply_c is not None and not -_STEADY_K < supply_c - self._steady_c < _STEADY_K:
             self._steady_c, is_steady = supply_c, False
@@ -165,7 +163,7 @@ class DeviceHeat:
             self._steady_ratio = power_ratio
         more = power_ratio - self._balance_ratio
         if supply_c is not None:  # also during a false temperature: its end is compared with it
-            self._supply_c = _follow_down(self._supply_c, supply_c, dt)
+            self._supply_c = follow_down(self._supply_c, supply_c, dt)
             self._balance_ratio += dt / _LEARN_S * more
             more = 0.0
         if self._is_possible(target.case_c, supply_c, now):
@@ -255,6 +253,7 @@ class DeviceHeat:
         if (
             self._resistance_ratio is not None
             and not self._is_branch_shut
+            and not self._power_check.suspect_us
             and is_measurable
             and is_usual
             and excess_k < _LEARN_K
@@ -316,10 +315,3 @@ class DeviceHeat:
             elif now - proven_from >= _PROOF_US or not proven_from:
                 self._proven_from = 0
                 load.set_heat_shown(False)
-
-
-def _follow_down(value: "float | None", new: float, dt: float) -> float:
-    """Return `new`, or the falling `value` if it is higher."""
-    if value is None or new >= value:
-        return new
-    return value + (new - value) * min(1.0, dt / _FOLLOW_S)

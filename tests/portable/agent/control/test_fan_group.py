@@ -19,6 +19,7 @@ LONG = ("test_fans_start_bumpless_and_run_at_one_speed",)
 
 
 FAN1, FAN2 = 7, 8
+POSITION = 1
 
 
 class FanRig(RoomRig):
@@ -146,13 +147,37 @@ def test_near_the_dew_point_fans_start_at_their_least_speed_without_inputs():
     eq(rig.references(), [1000, 1000])
 
 
-def test_far_from_the_dew_point_unknown_water_gives_full_speed_also_to_a_cold_supply():
+def test_far_from_the_dew_point_unknown_water_gives_full_speed_until_the_supply_is_cold():
+    """The fans of a warm row are at 40 %; then its supply falls by more than 2 K."""
     rig = start_dew_rig()
+    before = rig.references()
     rig.devices.silent.add(VALVE)
-    for supply in range(319, 280, -1):
+    for supply in range(319, 299, -1):
         rig.set(CDU, SUPPLY, supply)
         rig.run(1)
     eq(rig.references(), [10_000, 10_000])
+    for supply in range(299, 280, -1):
+        rig.set(CDU, SUPPLY, supply)
+        rig.run(1)
+    assert 1000 <= rig.references()[0] <= before[0], (before, rig.references())
+    eq("fans_blind" in rig.alarm_codes(), True)
+    for supply in range(281, 340):
+        rig.set(CDU, SUPPLY, supply)
+        rig.set(CDU, RETURN, supply + 80)
+        rig.run(2)
+    assert rig.references()[0] > before[0], (before, rig.references())
+
+
+def test_unknown_water_is_cold_if_a_nearly_shut_valve_does_not_hold_the_set_point():
+    for supply, is_full in ((319, False), (322, True)):
+        rig = start_dew_rig()
+        rig.set(VALVE, COLD, 15000)  # out of range; the position is known
+        rig.devices.ignoring.add(VALVE)
+        rig.set(VALVE, POSITION, 500)
+        rig.set(CDU, SUPPLY, supply)
+        rig.set(CDU, RETURN, supply + 5)
+        rig.run(15)
+        eq((supply, rig.references()[0] == 10_000), (supply, is_full))
 
 
 def test_without_its_sensor_the_row_shows_the_facility_water():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A reported power that fell: it is used when the device becomes colder."""
 
-from agent.power.detector.power_check import PowerCheck
+from agent.power.detector.power_check import PowerCheck, follow_down
 from protocols.time_units import SECOND
 from tests.portable.agent.power.test_device_heat import HeatRig
 from tests.portable.support.check import eq
@@ -35,6 +35,38 @@ def test_a_lower_limit_explains_a_fall():
 
 def test_without_the_usual_flow_each_power_is_used():
     eq(check([(0.1, 27.0), (0.1, None), (0.2, None)]), ([0.9, 0.1, 0.2], 0))
+
+
+def test_many_small_falls_are_one():
+    """A power that falls by 3 % of the rating each second, and the case follows it, or does not."""
+    powers = [max(0.3, 0.9 - 0.03 * i) for i in range(60)]
+    for follows in (True, False):
+        power_check, last, used = PowerCheck(), 0.9, []
+        rise_k = 27.0
+        for second, power in enumerate(powers):
+            rise_k += (30.0 * power - rise_k) / 10.0 if follows else 0.0
+            used.append(power_check.step(power, last, 1.0, rise_k, 30.0, second * SECOND))
+            last = follow_down(last, used[-1], 1.0)
+        eq((follows, used == powers, power_check.suspect_us > 0), (follows, follows, not follows))
+
+
+def test_a_rise_that_the_power_explains_ends_the_doubt():
+    eq(check([(0.9, 27.0), (0.4, 27.0), (0.4, 12.1), (0.4, 12.0)])[0], [0.9, 0.9, 0.4, 0.4])
+    eq(check([(0.4, 12.1), (0.4, 12.0)]), ([0.9, 0.4], 0))
+
+
+def test_a_load_that_halves_for_minutes_and_comes_back_is_not_hot():
+    """No fault: the case follows its power with a lag of 10 s."""
+    for low_s in (30, 100, 200, 400):
+        bench = HeatRig()
+        bench.settle()
+        case_c = 62.0
+        for second in range(low_s + 200):
+            watts = 450 if second < low_s else 900
+            case_c += (32.0 + 30.0 * watts / 900 - case_c) / 10.0
+            bench.step(case_c, watts, is_flow_seen=True)
+            eq((low_s, second, bench.load.is_case_false), (low_s, second, False))
+            eq((low_s, second, bench.load.is_hot), (low_s, second, False))
 
 
 def run_false_power(seconds, false_w, **flow):
