@@ -91,6 +91,15 @@ class ControlCycle:
         supply, pressure = self._supply_loop.sensor, self._pressure_loop.sensor
         return supply.value(now) is not None and pressure.value(now) is not None
 
+    def _claim_safe(self, index: int, component: "Component", now: int, dt: float) -> None:
+        """Make the safe claims of a component that has just failed: its stand-in makes them from
+        the next cycle on, and no cycle may be without them.
+        """
+        try:
+            component.while_off(now, dt)
+        except Exception as error:
+            self._guard.handle(self._components[index], error, now)
+
     def _step(self, now: int, dt: float) -> None:
         """Call the components, then step the loops. `dt` is in seconds."""
         for actuator in self._arbiters:
@@ -100,11 +109,12 @@ class ControlCycle:
                 component.read_inputs(now, dt)
             except Exception as error:
                 self._guard.handle(component, error, now)
-        for component in self._components:
+        for i, component in enumerate(self._components):
             try:
                 component.before_control(now, dt)
             except Exception as error:
                 self._guard.handle(component, error, now)
+                self._claim_safe(i, component, now, dt)
         for loop in self._loops:
             try:
                 loop.step(now, dt)
