@@ -7,7 +7,8 @@ provider of conditions of the supervisor.
     piece      reaction                                            alarm
     port       the input is dropped. 3 faults in 60 s: the port    port_fault:PORT
                is closed for 1, 2, 4 .. 60 s
-    component  off; a stand-in makes its safe claims. It starts    part_off:SECTION
+    component  off; its safe claims count from this cycle on. A    part_off:SECTION
+               stand-in makes them in the next ones. It starts
                again after 1, 2, 4 .. 300 s. 5 faults in one
                hour: off until an operator acknowledges.
                An essential one starts again after 8 s at most

@@ -47,6 +47,21 @@ class Claimant(Component):
             self.agent.arbiters[actuator].claim(rank, "test", kind, output, "test")
 
 
+class FailingClaimant(Claimant):
+    """It raises in each control cycle; `fails_off`: also when it makes its safe claims."""
+
+    ESSENTIAL = True
+    fails_off = False
+
+    def before_control(self, now, dt):
+        raise ValueError("test")
+
+    def while_off(self, now, dt):
+        if self.fails_off:
+            raise ValueError("test")
+        Claimant.before_control(self, now, dt)
+
+
 def start_rig():
     """Return a rig with fans, pumps, interlock and two claimants, one before all components."""
     raw = make_config(rate_pct_per_s=5)
@@ -234,6 +249,30 @@ def test_hand_with_enough_flow_is_possible_while_an_interlock_raises_the_pumps()
         send_command(rig, "override", mode="hand", valve_pct=20, pump_pct=percent)
         rig.run(3)
         eq((percent, manual.mode), (percent, mode))
+
+
+def test_a_component_that_fails_makes_its_safe_claims_in_the_same_cycle():
+    rig = start_rig()
+    component = FailingClaimant()
+    Component.__init__(component, rig.agent, {}, None)
+    component.claims = [(PUMPS, INTERLOCK, EXACT, 0.0)]
+    rig.agent.components[-1] = component
+    rig.agent.config.components.extend([("test", None, None)] * 2)
+    outputs = []
+    arbiter = rig.agent.arbiters[PUMPS]
+    decide = arbiter.decide
+
+    def record(wanted):
+        decision = decide(wanted)
+        outputs.append(decision.output)
+        return decision
+
+    arbiter.decide = record
+    rig.run(6)
+    eq(set(outputs), {0.0})
+    component.fails_off = True
+    rig.run(6)  # no exception leaves the agent, and the loop goes on
+    assert len(outputs) >= 12 and outputs[-1] > 0.0, outputs
 
 
 def test_status_names_the_end_of_hand_and_a_trip_ends_it_again():
