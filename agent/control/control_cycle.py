@@ -91,15 +91,6 @@ class ControlCycle:
         supply, pressure = self._supply_loop.sensor, self._pressure_loop.sensor
         return supply.value(now) is not None and pressure.value(now) is not None
 
-    def _claim_safe(self, index: int, component: "Component", now: int, dt: float) -> None:
-        """Make the safe claims of a component that has just failed: its stand-in makes them from
-        the next cycle on, and no cycle may be without them.
-        """
-        try:
-            component.while_off(now, dt)
-        except Exception as error:
-            self._guard.handle(self._components[index], error, now)
-
     def _step(self, now: int, dt: float) -> None:
         """Call the components, then step the loops. `dt` is in seconds."""
         for actuator in self._arbiters:
@@ -114,7 +105,10 @@ class ControlCycle:
                 component.before_control(now, dt)
             except Exception as error:
                 self._guard.handle(component, error, now)
-                self._claim_safe(i, component, now, dt)
+                try:  # its stand-in makes the safe claims from the next cycle on
+                    component.while_off(now, dt)
+                except Exception as second:
+                    self._guard.handle(self._components[i], second, now)
         for loop in self._loops:
             try:
                 loop.step(now, dt)

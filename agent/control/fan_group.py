@@ -10,11 +10,10 @@ because the facility water becomes warmer.
 The fans run at full speed in two cases that last for `FULL_SPEED_S`: the return temperature is
 unknown, or that of the facility water, and the row does not show it (`CoolingControl.facility_c`);
 or the unit state is safe. But full speed makes the water colder, and a valve that does not close
-lets it cool the row. So without these inputs the fans return to their last controlled speed if the
-supply is more than `_COLD_K` below the set-point, or below it with a valve that is nearly shut. In
-both cases they slow down to `min_pct` if it approaches the dew point (`set_near_dew`). From then on
-they control the supply, until the readings are known and the state is not safe, or the supply is
-unknown.
+lets it cool the row. So they slow down to `min_pct` if the supply approaches the dew point
+(`set_near_dew`), and without these inputs also if it is more than `_COLD_K` below the set-point, or
+below it with a valve that is nearly shut. Then they control the supply, until the readings are
+known and the state is not safe, or the supply is unknown.
 
 Tripped drives are reset like pumps (`agent.control.actuator.reset_drives`).
 
@@ -44,7 +43,7 @@ FAN_INPUTS_LOST = AlarmRecord(
     "",
     True,
 )
-_COLD_K, _NEARLY_SHUT_PCT = 2.0, 10.0
+_COLD_K, _NEARLY_SHUT_PCT = 2, 10
 FULL_SPEED_S = 2.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 
 
@@ -69,9 +68,7 @@ class FanGroup:
         self.max_pct: float = settings["max_pct"]
         self._min_pct: float = settings["min_pct"]
         self.drives = [_fan_drive(agent, name) for name in settings["drives"]]
-        self.at_full_speed = self._is_by_supply = False
-        self._is_near_dew = self._is_slow = False
-        self._controlled_pct = self._min_pct
+        self.at_full_speed = self._is_by_supply = self._is_near_dew = False
         self._are_inputs_unknown = False
         self._has_started = False
         self._no_control_s = 0.0
@@ -87,10 +84,9 @@ class FanGroup:
         self._are_inputs_unknown = readings.return_c is None or facility_c is None
         is_uncontrolled = self._are_inputs_unknown or self.agent.supervisor.state == "safe"
         self._no_control_s = self._no_control_s + dt if is_uncontrolled else 0.0
+        self._is_by_supply = self._is_by_supply and is_uncontrolled
         if is_uncontrolled:
             self._check_supply()
-        else:
-            self._is_by_supply, self._controlled_pct = False, cooling.fan_pct
         self.at_full_speed = self._no_control_s >= FULL_SPEED_S and not self._is_by_supply
         if not self._has_started and not self._start_bumpless():
             return
@@ -102,7 +98,6 @@ class FanGroup:
 
     def set_near_dew(self, is_near_dew: bool) -> None:
         """Note whether the supply approaches the dew point."""
-        self._is_slow = self._is_slow and is_near_dew
         self._is_near_dew = is_near_dew
 
     def request_safe(self) -> None:
@@ -113,18 +108,16 @@ class FanGroup:
 
     def _check_supply(self) -> None:
         """Begin to control the supply if full speed has made it too cold."""
-        cooling, supply_c = self.cooling, self._readings.supply_c
-        is_safe, valve_pct = self.agent.supervisor.state == "safe", self._readings.valve_pct
-        is_nearly_shut = valve_pct is not None and valve_pct < _NEARLY_SHUT_PCT
-        least_c = cooling.setpoint_c - (0.0 if is_nearly_shut else _COLD_K)
+        cooling, readings = self.cooling, self._readings
+        supply_c, valve_pct = readings.supply_c, readings.valve_pct
         if supply_c is None:
-            self._is_by_supply = self._is_slow = False
-        elif self._is_near_dew and not self._is_slow:
-            self._is_by_supply = self._is_slow = True
-            cooling.track_fans(self._min_pct, supply_c)
-        elif not (self._is_by_supply or is_safe) and supply_c < least_c:
-            self._is_by_supply = True
-            cooling.track_fans(self._controlled_pct, supply_c)
+            self._is_by_supply = False
+        elif not self._is_by_supply:
+            is_nearly_shut = valve_pct is not None and valve_pct < _NEARLY_SHUT_PCT
+            least_c = cooling.setpoint_c - (0 if is_nearly_shut else _COLD_K)
+            if self._is_near_dew or (self._are_inputs_unknown and supply_c < least_c):
+                self._is_by_supply = True
+                cooling.track_fans(self._min_pct, supply_c)
 
     def _start_bumpless(self) -> bool:
         """Continue from the present speed; True when started.

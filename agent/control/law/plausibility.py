@@ -146,10 +146,10 @@ class RowPlausibility:
 
     def accept_all(self) -> bool:
         """All readings agree as they are. End the suspicion of all temperatures, if supply and
-        return have no estimate and no relation accused them. Return whether it has ended. In any
-        case the facility supply is right if it has jumped, or has no estimate beside a valid row.
+        return have no estimate and no relation accused them. Return whether it has ended. A jump
+        of the facility supply is proven in any case.
         """
-        self.fws_supply.accept(not (self.supply.suspect or self.return_signal.suspect))
+        self.fws_supply.accept_jump()
         for signal in (self.supply, self.return_signal):
             if signal.value is not None or signal.suspect not in _UNPROVEN:
                 return False
@@ -345,7 +345,7 @@ class RowPlausibility:
         is_valid = not (self.supply.suspect or self.return_signal.suspect)
         if is_valid and r.supply_c is not None and r.return_c is not None and (e or 0.0) > 1 / 10:
             estimate = r.return_c - (r.return_c - r.supply_c) / (e or 1.0)
-        if self.fws_supply.settle(self._fws_supply_c, estimate, r.fws_flow_lpm, dt):
+        if self.fws_supply.settle(self._fws_supply_c, estimate, r.fws_flow_lpm or 0.0, dt):
             # The residuals of before belong to another facility temperature.
             self._related_s = self._steady_s = self._fine_s = self._gross_s = 0.0
             for residuals in (self._fine_residuals, self._gross_residuals, self._fast):

@@ -10,7 +10,7 @@ explains an error better than a reading of the row, which cannot jump.
 
 Until the row has agreed with a jump for `_AGREE_S`, the lower temperature of before and after it
 counts where supply or return are suspect too: an estimate of the supply must not be too high. All
-readings as they are can agree with it, too (`accept`): else a false supply would stay suspect
+readings as they are can agree with it, too (`accept_jump`): else a false supply would stay suspect
 forever, because its estimate belongs to water that is gone.
 
 A suspect reading must agree with its estimate. At a low load, the valve opens for some seconds
@@ -29,8 +29,10 @@ _ABOVE_K, _LEAST_RISE_K = 1.0, 2.0
 _JUMP_K, _JUMP_S = 2.0, 120.0
 _BAND_K, _FINE_BAND_K = 3.0, 15 / 10
 _UNCERTAINTY_K = 2.0
-_MOVED, _LAG_S = 1 / 10, 15.0
-"""A flow that moved by this part has moved both temperatures of the row after this time."""
+_MOVED, _LAG_S = 5 / 100, 14.5
+"""A flow that moved by this part of both flows has moved both temperatures of the row after this
+time.
+"""
 _ANY_RATE = 1000.0
 _SUSPECT, _KELVIN = 12, 273
 """Numbers of the learned record; see `agent.control.law.plausibility`."""
@@ -90,13 +92,9 @@ class FacilityTemperature:
         elif raw is not None and self._before_c is not None and not is_row_valid:
             r.fws_supply_c = min(raw, self._before_c)
 
-    def accept(self, is_row_valid: bool) -> None:
-        """All readings agree as they are, this one too: a jump is proven. So is a suspect reading
-        without an estimate, beside a valid row.
-        """
+    def accept_jump(self) -> None:
+        """All readings agree as they are, this one too: a jump is proven."""
         self._before_c = None
-        if is_row_valid and self.signal.value is None:
-            self.signal.end_suspicion()
 
     def compare(self, supply_c: float, return_c: float, fws_supply_c: float, dt: float) -> None:
         """Compare a valid row with the reading."""
@@ -117,29 +115,26 @@ class FacilityTemperature:
         self,
         raw: "float | None",
         estimate: "float | None",
-        fws_lpm: "float | None",
+        fws_lpm: float,
         dt: float,
     ) -> bool:
-        """Set the value for the next cycle. Return whether a suspicion has begun or ended."""
+        """Set the value for the next cycle. Return whether a suspicion has begun or ended.
+
+        Whether a suspect reading agrees with its estimate is an open question if there is no
+        estimate, through a valve that is nearly shut, or if the flow has just moved.
+        """
         signal, last = self.signal, self._last_reason
-        if self._is_open(raw, estimate, fws_lpm or 0.0, dt):
-            signal.value, signal.uncertainty = estimate, _UNCERTAINTY_K
+        self._steady_s += dt
+        if abs(fws_lpm - self._steady_lpm) > _MOVED * (fws_lpm + self._steady_lpm):
+            self._steady_lpm, self._steady_s = fws_lpm, 0.0
+        is_moved = self._steady_s < _LAG_S
+        if (
+            signal.suspect
+            and raw is not None
+            and (estimate is None or (is_moved and abs(raw - estimate) >= _BAND_K))
+        ):
+            signal.value = estimate
         else:
             signal.settle(raw, estimate, _UNCERTAINTY_K, dt)
         self._last_reason = signal.suspect
         return signal.suspect != last
-
-    def _is_open(
-        self, raw: "float | None", estimate: "float | None", fws_lpm: float, dt: float
-    ) -> bool:
-        """Return whether a suspect reading agrees with its estimate or not is an open question:
-        there is no estimate through a valve that is nearly shut, or the flow has just moved.
-        """
-        is_moved = abs(fws_lpm - self._steady_lpm) > _MOVED * max(fws_lpm, self._steady_lpm)
-        self._steady_s = 0.0 if is_moved else self._steady_s + dt
-        self._steady_lpm = fws_lpm if is_moved else self._steady_lpm
-        if raw is None or not self.signal.suspect:
-            return False
-        if estimate is None:
-            return True
-        return self._steady_s < _LAG_S and not -_BAND_K < raw - estimate < _BAND_K

@@ -272,7 +272,7 @@ def test_a_component_that_fails_makes_its_safe_claims_in_the_same_cycle():
     eq(set(outputs), {0.0})
     component.fails_off = True
     rig.run(6)  # no exception leaves the agent, and the loop goes on
-    assert len(outputs) >= 12 and outputs[-1] > 0.0, outputs
+    eq((len(outputs) >= 12, outputs[-1] > 0.0), (True, True))
 
 
 def test_status_names_the_end_of_hand_and_a_trip_ends_it_again():

@@ -21,7 +21,7 @@ def test_after_a_jump_the_colder_temperature_counts_until_all_readings_agree():
     used(water, 10.0, False)
     for _ in range(600):
         near(used(water, 28.0, False), 10.0, 0.01)
-    water.accept(False)
+    water.accept_jump()
     near(used(water, 28.0, False), 28.0, 0.01)
 
 
@@ -91,15 +91,3 @@ def test_a_missing_reading_ends_no_suspicion():
     settle(water, 50, 8.0, 8.0, 20.0)
     settle(water, 1, None, 8.0, 20.0)
     eq(settle(water, 50, 8.0, 8.0, 20.0), RELATION)
-
-
-def test_without_an_estimate_all_readings_prove_the_water_beside_a_valid_row():
-    for is_row_valid, value, expected in (
-        (True, None, ""),
-        (False, None, RELATION),
-        (True, 8.0, RELATION),
-    ):
-        water = suspect_water()
-        water.signal.value = value
-        water.accept(is_row_valid)
-        eq((is_row_valid, value, water.signal.suspect), (is_row_valid, value, expected))
