@@ -50,7 +50,7 @@ def test_many_small_falls_are_one():
         eq((follows, used == powers, power_check.suspect_us > 0), (follows, follows, not follows))
 
 
-def test_a_rise_that_the_power_explains_ends_the_doubt():
+def test_a_rise_that_the_power_explains_ends_the_suspicion():
     eq(check([(0.9, 27.0), (0.4, 27.0), (0.4, 12.1), (0.4, 12.0)])[0], [0.9, 0.9, 0.4, 0.4])
     eq(check([(0.4, 12.1), (0.4, 12.0)]), ([0.9, 0.4], 0))
 
