@@ -84,9 +84,10 @@ class FanGroup:
         self._are_inputs_unknown = readings.return_c is None or facility_c is None
         is_uncontrolled = self._are_inputs_unknown or self.agent.supervisor.state == "safe"
         self._no_control_s = self._no_control_s + dt if is_uncontrolled else 0.0
-        self._is_by_supply = self._is_by_supply and is_uncontrolled
         if is_uncontrolled:
             self._check_supply()
+        else:
+            self._is_by_supply = False
         self.at_full_speed = self._no_control_s >= FULL_SPEED_S and not self._is_by_supply
         if not self._has_started and not self._start_bumpless():
             return

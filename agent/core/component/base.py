@@ -99,8 +99,9 @@ class Component:
         """
 
     def while_off(self, now: int, dt: float) -> None:
-        """Make the claims while the component is off after an exception; instead of
-        `before_control`. It uses as little of the component as possible.
+        """Make the claims while the component is off after an exception, instead of
+        `before_control`; also in the cycle in which `before_control` has raised it. It uses as
+        little of the component as possible.
         """
 
     def retain(self, now: int) -> "list[str]":

@@ -153,6 +153,8 @@ def test_a_move_of_the_valve_explains_a_flow_in_both_directions():
         (51.0, 80.0, 5.9, 50.0, False),
         (51.0, 80.0, 111.0, 50.0, True),
         (51.0, 80.0, 111.1, 50.0, False),
+        (54.0, 50.0, 84.0, 50.0, True),  # a valve that stands explains nothing
+        (54.0, 50.0, 84.1, 50.0, False),
         (54.0, None, 180.0, 80.0, True),  # without a position: 0 %
         (54.0, None, 180.1, 80.0, False),
     ):

@@ -25,6 +25,14 @@ def test_after_a_jump_the_colder_temperature_counts_until_all_readings_agree():
     near(used(water, 28.0, False), 28.0, 0.01)
 
 
+def test_the_temperature_before_a_jump_survives_a_restart():
+    first, second = FacilityTemperature(), FacilityTemperature()
+    for shown_c in (24.0, 40.0):
+        used(first, shown_c, True)
+    second.restore(first.learned())
+    near(used(second, 40.0, False), 24.0, 0.01)
+
+
 def test_a_false_supply_becomes_valid_again_although_the_water_has_jumped_meanwhile():
     """The row of all readings agrees as soon as the sensor is right again."""
     for agrees in (False, True):

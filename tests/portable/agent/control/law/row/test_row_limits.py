@@ -2,7 +2,6 @@
 """Flow, pressure and pump speed of the row at each limit, and what a restart takes over."""
 
 from agent.control.law.plausibility import RowPlausibility
-from agent.control.law.row.facility_temperature import FacilityTemperature
 from agent.control.law.row.hydraulics import FlowFactors
 from agent.control.law.row.readings import RowReadings
 from tests.portable.agent.control.law.row.row_rig import run, steady_row, step
@@ -60,15 +59,3 @@ def test_factors_of_the_heat_are_kept_once_they_are_learned():
     run(row, r, 600)
     assert min(row.learned()[0][2:]) > 0.5
     eq(RowPlausibility(None, 150.0).learned()[0][2:], [1.0, 1.0])  # there is nothing to learn
-
-
-def test_the_temperature_before_a_jump_survives_a_restart():
-    first, second = FacilityTemperature(), FacilityTemperature()
-    r = RowReadings()
-    for shown_c in (24.0, 40.0):
-        r.fws_supply_c = shown_c
-        first.read(r, True, 1.0)
-    second.restore(first.learned())
-    r.fws_supply_c = 40.0
-    second.read(r, False, 1.0)
-    near(r.fws_supply_c, 24.0, 0.01)
