@@ -34,6 +34,10 @@ Little heat needs less than the least opening of the loop. Facility water below 
 wets the row, also if the valve does not answer any more. So the loop has the same limit if this is
 below its least opening, and the supply is at most `_IDLE_K` above the set-point. While all loads
 are proven off, the heat that the cases still have does not count.
+
+A valve that is larger than configured passes too much at this limit. So each closing by the guard
+from the loop's least opening or below makes the limit smaller (`_LESS`). Then a PI controller of
+the supply moves it, and the loop has the valve back at `_IDLE_END_K` more.
 """
 
 from agent.control.law.dew_guard import DRY, WET, DewGuard
@@ -59,6 +63,11 @@ _UNSEEN_S = 14.5
 _OPEN_PCT = 1.0
 _SUSPECT_S, _NEAR_K = 5.5, 1.0
 _FILTER_S = 30.0
+_LESS, _LEAST_PART = 6 / 10, 1 / 10
+_GAIN, _INTEGRAL_S, _LARGE_K = 3 / 10, 210.0, 2.0
+"""Part of an opening for 1 K, and the time constant of a row that little heat warms: 11 K by 15 kW,
+and 300 kJ/K of coolant and metal.
+"""
 
 
 class DewControl:
@@ -79,6 +88,7 @@ class DewControl:
         self._fws_supply_c: float | None = None
         self._valve_pct = _OPEN_PCT
         self._unknown_s = self._suspect_s = 0.0
+        self._part = 1.0
 
     def use_limits(self, limits: "LoadLimitsView | None") -> None:
         """Ask `limits` whether the loads are off; None: the unit has no loads."""
@@ -108,7 +118,11 @@ class DewControl:
             self._unknown_s, self._is_unseen = 0.0, False
             self._update_heat(dt)
             low_c = supply_c - self._cooling.uncertainty_k
+            was_closing = guard.closing
             guard.step(low_c, limit.guard_c, limit.dew_c is not None, dt)
+            self._update_part(
+                supply_c - self._cooling.setpoint_c, guard.closing and not was_closing, dt
+            )
             if guard.closing and supply_c < self._cooling.settings["supply"]["high_c"]:
                 self._claim_bounds()
             else:
@@ -155,6 +169,15 @@ class DewControl:
         if self._is_boosted:
             arbiters[PUMPS].claim(PROTECTION, "dew", AT_LEAST, 100.0, "dew")
 
+    def _update_part(self, error_k: float, has_closed: bool, dt: float) -> None:
+        """Learn which part of the limit for little heat the valve needs."""
+        if has_closed and self._valve_pct <= self._cooling.settings["supply"]["min_pct"]:
+            self._part = max(_LESS * self._part, _LEAST_PART)
+        elif self._part < 1.0:
+            error_k = max(-_LARGE_K, min(error_k, _LARGE_K))
+            part = self._part * (1.0 + dt / _INTEGRAL_S * _GAIN * error_k)
+            self._part = max(_LEAST_PART, min(part, 1.0))
+
     def _update_heat(self, dt: float) -> None:
         readings = self._readings
         supply_c, return_c, flow = readings.supply_c, readings.return_c, readings.flow_lpm
@@ -190,10 +213,14 @@ class DewControl:
         if self._heat_w is None or self._fws_supply_c is None:
             return
         heat_w = max(self._heat_w, self._present_w)
-        end_c = cooling.setpoint_c + (_IDLE_END_K if self._is_idle else _IDLE_K)
+        end_k = _IDLE_END_K if self._is_idle else _IDLE_K
         if self._limits is not None and self._limits.proven_off():
             heat_w = 0.0
+        error_k = supply_c - cooling.setpoint_c
         largest = cooling.max_valve_pct(heat_w, self._fws_supply_c, safe_c)
-        self._is_idle = supply_c <= end_c and largest is not None and largest < supply["min_pct"]
+        if largest is not None and self._part < 1.0:
+            largest *= max(self._part * (1.0 + _GAIN * error_k), 0.0)
+            end_k += _IDLE_END_K
+        self._is_idle = error_k <= end_k and largest is not None and largest < supply["min_pct"]
         if self._is_idle and largest is not None:
             self._agent.arbiters[VALVE].claim(PROTECTION, "dew", AT_MOST, largest, "little heat")

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 
 _START_GRACE_US = 5 * SECOND
+_DEADBAND_K = 5 / 10
+"""Deadband of `supply_high` (ISA-18.2): the set-point may be as high as the limit."""
 """After a start there are no readings yet: outputs are fail-safe, but no alarm is raised."""
 
 BUS_LOST = AlarmRecord("bus_lost", SAFE, "no device answers on bus", "bus", True)
@@ -155,7 +157,8 @@ class Supervisor:
         supply, pressure, sessions = self._supply, self._pressure, self._fieldbus.sessions
         measured = supply.sensor.value(now)
         if measured is not None:
-            self._is_too_high = measured > self.supply_max_c
+            deadband_k = _DEADBAND_K if self._is_too_high else 0.0
+            self._is_too_high = measured > self.supply_max_c - deadband_k
         is_dp_lost = pressure.sensor.value(now) is None and pressure.config.sensor != ""
         lost_sessions = [session for session in sessions if session.lost]
         return [

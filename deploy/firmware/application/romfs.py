@@ -34,6 +34,8 @@ from drivers.tools.lib.profile_folders import profile_files
 
 _PACKAGES = ("agent", "drivers", "protocols")
 _KEPT_S = 86_400
+_TABLES = "/schema.py"
+"""End of the paths of modules that are tables: their line numbers would only cost space."""
 _SKIPPED = "profile.schema.json"
 
 
@@ -122,10 +124,11 @@ def compile_module(name: str, cache: Path) -> bytes:
     with contextlib.suppress(FileNotFoundError):
         return (cache / known.read_text(encoding="ascii")).read_bytes()
     source = _short_names().shorten(module, board_source(raw, module))
-    compiled = compile_source(module, source, cache)
+    options = ("-O3",) if name.endswith(_TABLES) else ()
+    compiled = compile_source(module, source, cache, options)
     _make_folder(known.parent)
     temporary = known.with_suffix(f".{os.getpid()}")
-    temporary.write_text(_result_name(module, source), encoding="ascii")
+    temporary.write_text(_result_name(module, source, options), encoding="ascii")
     temporary.rename(known)
     return compiled
 
@@ -158,15 +161,18 @@ def _short_names() -> ShortNames:
     )
 
 
-def compile_source(module: str, source: bytes, cache: Path) -> bytes:
-    """Compile the source of a module, or return the cached result. Raises FirmwareError."""
-    target = cache / _result_name(module, source)
+def compile_source(module: str, source: bytes, cache: Path, options: tuple[str, ...] = ()) -> bytes:
+    """Compile the source of a module with options of mpy-cross, or return the cached result.
+
+    Raises FirmwareError.
+    """
+    target = cache / _result_name(module, source, options)
     if not target.exists():
         cache.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(f".{os.getpid()}")
         stripped = target.with_suffix(f".{os.getpid()}.py")
         stripped.write_bytes(source)
-        command = [find_mpy_cross(), "-s", module, "-o", str(temporary), str(stripped)]
+        command = [find_mpy_cross(), *options, "-s", module, "-o", str(temporary), str(stripped)]
         completed = subprocess.run(command, capture_output=True, text=True, check=False)
         stripped.unlink()
         if completed.returncode:
@@ -175,8 +181,9 @@ def compile_source(module: str, source: bytes, cache: Path) -> bytes:
     return target.read_bytes()
 
 
-def _result_name(module: str, source: bytes) -> str:
-    return hashlib.sha256(module.encode() + b"\0" + source).hexdigest() + ".mpy"
+def _result_name(module: str, source: bytes, options: tuple[str, ...]) -> str:
+    start = " ".join((module, *options)).encode()
+    return hashlib.sha256(start + b"\0" + source).hexdigest() + ".mpy"
 
 
 def pack_romfs(files: dict[str, bytes]) -> bytes:

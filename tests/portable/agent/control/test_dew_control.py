@@ -91,6 +91,45 @@ def test_warm_readings_open_the_valve_although_the_supply_is_unknown():
         eq([claim[4] for claim in claims], ["dew" if is_closed else limited])
 
 
+def little_heat(*supplies, valve_pct=5.0):
+    """Return the limit of the valve after each supply, °C, at 9 kW; 0: the guard closes it."""
+    context, readings = DewContext(), DewReadings()
+    control = DewControl(context, DewCooling(), readings)
+    readings.valve_pct = valve_pct
+    limits = []
+    for supply_c in supplies:
+        context.arbiters[VALVE].claims = []
+        readings.supply_c, readings.return_c = supply_c, supply_c + 4.0 / 9.0
+        control.step(0, 1.0)
+        claims = context.arbiters[VALVE].claims
+        limits.append(round(min(claim[3] for claim in claims), 3) if claims else None)
+    return limits
+
+
+def test_a_closing_from_the_least_opening_makes_the_limit_for_little_heat_smaller():
+    """The valve is larger than configured: this opening passes too much facility water."""
+    eq(little_heat(20.0, 15.9, 20.0, 15.9, 20.0), [4.0, 0.0, 2.4, 0.0, 1.44])
+    eq(little_heat(20.0, 15.9, 20.0, valve_pct=5.1), [4.0, 0.0, 4.0])
+    closings = [15.9, 20.0] * 6
+    eq(little_heat(20.0, *closings)[-1], 0.4)  # not less
+
+
+def test_the_smaller_limit_follows_the_supply():
+    eq(little_heat(20.0, 15.9, 21.0, 19.0, 17.5), [4.0, 0.0, 3.124, 1.68, 0.598])
+    warm, cold = little_heat(20.0, 15.9, *[21.0] * 100), little_heat(20.0, 15.9, *[19.0] * 100)
+    eq((warm[-1], cold[-1]), (3.599, 1.456))
+    far = little_heat(20.0, 15.9, *[23.9] * 30, 20.0)  # counts as 2 K
+    eq(far[-1], 2.614)
+    found = little_heat(20.0, 15.9, 20.0, 15.9, 20.0, 24.0, 24.1)
+    eq([found[-2] is None, found[-1]], [False, None])  # the loop has the valve back
+    eq(little_heat(20.0, 22.1), [4.0, None])  # without a smaller limit
+
+
+def test_a_smaller_limit_ends_at_the_whole_one_and_is_never_below_0():
+    eq(little_heat(20.0, 15.9, *[22.0] * 300, 20.0)[-1], 4.0)
+    eq(little_heat(20.0, 15.9, 20.0, 16.5), [4.0, 0.0, 2.4, 0.0])
+
+
 class DewLimits:
     """The loads. `is_off`: they have drawn no power since an order."""
 

@@ -120,6 +120,12 @@ def test_each_condition_of_the_unit():
     eq(unit.step(), ("degraded", high))
     unit.sensor.shown = None  # an unknown supply is not known to be lower
     assert "supply_high" in unit.step()[1]
+    unit.sensor.shown = 39.51  # within the deadband
+    eq(unit.step(), ("degraded", high))
+    unit.sensor.shown = 39.5
+    eq(unit.step(), ("normal", {}))
+    unit.sensor.shown = 39.51
+    eq(unit.step(), ("normal", {}))
     unit.sensor.shown = 40.01
     unit.step()
     unit.supervisor.set_supply_max(41.0)
