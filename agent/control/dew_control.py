@@ -65,8 +65,8 @@ _SUSPECT_S, _NEAR_K = 5.5, 1.0
 _FILTER_S = 30.0
 _LESS, _LEAST_PART = 6 / 10, 1 / 10
 _GAIN, _INTEGRAL_S, _LARGE_K = 3 / 10, 210.0, 2.0
-"""Part of an opening for 1 K, and the time constant of a row that little heat warms: 11 K by 15 kW,
-and 300 kJ/K of coolant and metal.
+"""Part of an opening for 1 K, and the time constant of a row with little heat on the bench: about
+300 kJ/K, and 15 kW at 11 K.
 """
 
 
@@ -120,9 +120,8 @@ class DewControl:
             low_c = supply_c - self._cooling.uncertainty_k
             was_closing = guard.closing
             guard.step(low_c, limit.guard_c, limit.dew_c is not None, dt)
-            self._update_part(
-                supply_c - self._cooling.setpoint_c, guard.closing and not was_closing, dt
-            )
+            error_k = supply_c - self._cooling.setpoint_c
+            self._update_part(error_k, guard.closing and not was_closing, dt)
             if guard.closing and supply_c < self._cooling.settings["supply"]["high_c"]:
                 self._claim_bounds()
             else:
@@ -130,7 +129,7 @@ class DewControl:
                 if is_manual:
                     self._limit_opening(self._heat_w, limit.guard_c + _SAFE_K, INTERLOCK, "dew")
                 else:
-                    self._limit_loop(supply_c, limit.guard_c + _SAFE_K, is_proof)
+                    self._limit_loop(error_k, limit.guard_c + _SAFE_K, is_proof)
         low, dew_c = readings.lowest_supply_c, limit.dew_c
         is_low = low is not None and dew_c is not None and low < dew_c + _NEAR_K
         self._suspect_s = self._suspect_s + dt if is_low else 0.0
@@ -200,13 +199,13 @@ class DewControl:
         if largest is not None:
             self._agent.arbiters[VALVE].claim(rank, "dew", AT_MOST, largest, reason)
 
-    def _limit_loop(self, supply_c: float, safe_c: float, is_proof: bool) -> None:
+    def _limit_loop(self, error_k: float, safe_c: float, is_proof: bool) -> None:
         if self.guard.approaching and self._heat_w is not None:
             self._limit_opening(self._present_w, safe_c, PROTECTION, "dew, falls")
         if not is_proof:
-            self._limit_idle(supply_c, safe_c)
+            self._limit_idle(error_k, safe_c)
 
-    def _limit_idle(self, supply_c: float, safe_c: float) -> None:
+    def _limit_idle(self, error_k: float, safe_c: float) -> None:
         """Limit the opening of the loop if the heat needs less than its least opening."""
         cooling = self._cooling
         supply = cooling.settings["supply"]
@@ -216,7 +215,6 @@ class DewControl:
         end_k = _IDLE_END_K if self._is_idle else _IDLE_K
         if self._limits is not None and self._limits.proven_off():
             heat_w = 0.0
-        error_k = supply_c - cooling.setpoint_c
         largest = cooling.max_valve_pct(heat_w, self._fws_supply_c, safe_c)
         if largest is not None and self._part < 1.0:
             largest *= max(self._part * (1.0 + _GAIN * error_k), 0.0)

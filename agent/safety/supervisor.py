@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
 
 _START_GRACE_US = 5 * SECOND
+"""After a start there are no readings yet: outputs are fail-safe, but no alarm is raised."""
 _DEADBAND_K = 5 / 10
 """Deadband of `supply_high` (ISA-18.2): the set-point may be as high as the limit."""
-"""After a start there are no readings yet: outputs are fail-safe, but no alarm is raised."""
 
 BUS_LOST = AlarmRecord("bus_lost", SAFE, "no device answers on bus", "bus", True)
 SUPPLY_SENSOR = AlarmRecord(

@@ -34,8 +34,10 @@ from drivers.tools.lib.profile_folders import profile_files
 
 _PACKAGES = ("agent", "drivers", "protocols")
 _KEPT_S = 86_400
-_TABLES = "/schema.py"
-"""End of the paths of modules that are tables: their line numbers would only cost space."""
+_SCHEMAS = "agent/*/schema.py"
+"""Modules that run only while a configuration is loaded: their line numbers cost space, and a
+message about a configuration has its path instead.
+"""
 _SKIPPED = "profile.schema.json"
 
 
@@ -124,7 +126,7 @@ def compile_module(name: str, cache: Path) -> bytes:
     with contextlib.suppress(FileNotFoundError):
         return (cache / known.read_text(encoding="ascii")).read_bytes()
     source = _short_names().shorten(module, board_source(raw, module))
-    options = ("-O3",) if name.endswith(_TABLES) else ()
+    options = ("-O3",) if fnmatch.fnmatchcase(name, _SCHEMAS) else ()
     compiled = compile_source(module, source, cache, options)
     _make_folder(known.parent)
     temporary = known.with_suffix(f".{os.getpid()}")
