@@ -100,7 +100,7 @@ def reduce_wheel(wheel: Path) -> bytes:
 
     Hashes do not compress (32 KB of the bundle), and the signed manifest of an update has the hash
     of the whole. Comments are empty, the licence line too: the wheel has the file LICENSE for all.
-    So are the docstrings of private functions. Blocks for type checkers are empty lines, as on a
+    So are the docstrings of functions. Blocks for type checkers are empty lines, as on a
     board. So each line keeps its number. METADATA has no description, which is the README.
     """
     with tempfile.TemporaryFile() as file:
@@ -118,7 +118,9 @@ def reduce_wheel(wheel: Path) -> bytes:
                 elif name == _SPEC_ENTRY:
                     data = _reduce_commands(data)
                 elif name.endswith(".py"):
-                    data = without_type_blocks(_without_comments(_without_private_docstrings(data)))
+                    data = without_type_blocks(
+                        _without_comments(_without_function_docstrings(data))
+                    )
                 entry = zipfile.ZipInfo(name, _EPOCH)
                 entry.external_attr = 0o644 << 16
                 target.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)
@@ -126,11 +128,11 @@ def reduce_wheel(wheel: Path) -> bytes:
         return file.read()
 
 
-def _without_private_docstrings(source: bytes) -> bytes:
-    """Return a module without the docstrings of private functions, which nothing shows."""
+def _without_function_docstrings(source: bytes) -> bytes:
+    """Return a module without the docstrings of its functions, which nothing shows."""
     lines = source.decode().split("\n")
     for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.FunctionDef) or not node.name.startswith("_"):
+        if not isinstance(node, ast.FunctionDef):
             continue
         first = node.body[0]
         is_text = ast.get_docstring(node, clean=False) is not None

@@ -25,7 +25,8 @@ mean "busy": the bus repeats the request after a pause, at most `_BUSY_TRIES` ti
 
 Offline units. After `unit_health.OFFLINE_AFTER` timeouts in a row a unit is offline and gets no
 polls: `submit` returns False. The bus sends probes (`recovery_probe`). The reply to a probe is the
-result of a poll. Writes to the unit are still tried, once.
+result of a poll. Writes to the unit are still tried, once. After the probe of a unit that holds the
+replies of the others back (`UnitHealth.hold_us`), polls wait until its late reply, or that time.
 
 TCP needs neither idle time nor a guard, because transaction numbers identify replies. The bus
 closes a stream that is out of step, ends inside a reply or is silent too long ("close" in the
@@ -134,6 +135,10 @@ class Bus(RequestSender):
         result = client.feed(data)
         transaction = self._transaction
         self._timeouts_in_row = 0
+        if client.late_frames:
+            self._check_late_frames(now, now)
+            if not client.buffer:
+                self._forget_arrival(now)
         if self.serial:
             self._receive_on_line(transaction, result, len(data), now)
         elif transaction is None:
@@ -162,10 +167,6 @@ class Bus(RequestSender):
         self, transaction: "Transaction | None", result: "ReplyResult | None", size: int, now: int
     ) -> None:
         """Handle `size` bytes on a serial line; `result` is that of the reply in them."""
-        if self.client.late_frames:
-            self._check_late_frames(now, now)
-            if not self.client.buffer:
-                self._forget_arrival(now)
         if self.state == DEFERRED:
             self.handle(DECIDED)
         if transaction is None:
@@ -345,8 +346,11 @@ class Bus(RequestSender):
             health.timed_out(now)
             if health.offline and not was_offline:
                 self._set_offline(transaction, now)
+            health.attempt_ended(self._sent_at, self.transactions - self.errors, self.timeouts + 1)
         if self.serial:
             self._line_timer.reply_timed_out(now)
+        if transaction.is_probe and health.hold_us:
+            self.hold_polls(self._sent_at + health.hold_us)
         self._retry(transaction, now)
         if self._timeout_listener is not None:
             self._timeout_listener()

@@ -50,7 +50,7 @@ class LineTimer:
     def reply_timed_out(self, now: int) -> None:
         """Start the flush time, so that a late reply does not match the next request."""
         self._required_us = self.flush_us
-        self.drained_at = max(self.t35_at, now + self.flush_us)
+        self.drained_at = max(self.drained_at, self.t35_at, now + self.flush_us)
         self._poll_limit_at = now + _MAX_POLL_WAIT_US
 
     def unexpected_bytes(self, now: int, has_pending: bool) -> None:

@@ -32,6 +32,7 @@ class RecoveryProbe:
     def __init__(self, wire_time: "WireTime", flush_us: int) -> None:
         self.offline: list[int] = []
         self.allowed_at = 0
+        self._late_unit = self._good_count = 0
         self._wire_time = wire_time
         self._flush_us = flush_us
 
@@ -70,6 +71,16 @@ class RecoveryProbe:
     def unit_answered(self, unit: int) -> None:
         """Remove a unit that replied."""
         self.offline.remove(unit)
+
+    def late_reply(self, unit: int, good_count: int) -> bool:
+        """Record a late reply; return whether `unit` is the first one since the last good reply.
+
+        Only the first one can have held the replies of the others back. `good_count`: the good
+        transactions of the bus.
+        """
+        if good_count != self._good_count:
+            self._late_unit, self._good_count = unit, good_count
+        return unit == self._late_unit
 
     def probe_done(self, until: int, duration_us: int, unit_count: int) -> None:
         """Record a probe that ended at `until`; the next one waits for its share of the time.

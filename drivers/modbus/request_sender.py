@@ -127,6 +127,9 @@ class RequestSender(BusParts):
             self.wake_at = NEVER
             return
         queue = self._urgent or self._polls
+        if now < self._line_timer.drained_at and not self._urgent:
+            self.wake_at = self._line_timer.drained_at
+            return
         if queue and not (queue[0].not_before or self._recovery_probe.offline):  # the usual case
             transaction = queue.pop(0)
         else:
@@ -338,6 +341,10 @@ class RequestSender(BusParts):
         """
         frames = self.client.late_frames
         seen_at = self._bytes_since or now
+        good_count = self.transactions - self.errors
+        for unit in [frame[0] for frame in frames]:
+            if unit in self._health and self._recovery_probe.late_reply(unit, good_count):
+                self._health[unit].late_reply(seen_at, good_count, self.timeouts)
         if self._stale_replies.units:
             last_at = last_at or min(now, self._line_timer.last_byte_at)
             for frame in frames:
@@ -406,12 +413,13 @@ class RequestSender(BusParts):
     def _on_unexpected(self, now: int) -> None:
         """Handle bytes without a transaction: wait for idle line, but not without end."""
         has_pending = bool(self._polls or self._urgent)
-        if not self._bytes_since:
+        if self.serial and not self._bytes_since:
             self._bytes_since = now
+        waits_for_line = self.wake_at == self._line_timer.drained_at
         self._line_timer.unexpected_bytes(now, has_pending)
         if has_pending:
             line_free_at = self._line_timer.t35_at if self._urgent else self._line_timer.drained_at
-            self.wake_at = max(self.wake_at, line_free_at)
+            self.wake_at = line_free_at if waits_for_line else max(self.wake_at, line_free_at)
 
     def _book_time(self, transaction: "Transaction", until: int) -> None:
         """Add the wire time of a transaction; after a probe the next one waits for its share."""

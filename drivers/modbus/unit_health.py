@@ -12,6 +12,10 @@ without end as in TCP, because a stop must not wait for it.
 
 After `OFFLINE_AFTER` timeouts in a row the unit is offline. The bus then sends only probes. The
 pause between probes doubles each time, up to `_PROBE_MAX_US`, until the unit replies.
+
+A gateway that executes one request after another holds all later ones back while a slow unit has
+not replied (`hold_us`). So it seems that no unit replies. The sign is a late reply of an offline
+unit, with attempts of other units in between that timed out and with no good reply.
 """
 
 from protocols.modbus.pdu import reply_length
@@ -25,6 +29,9 @@ OFFLINE_AFTER = 4
 _FLOOR_AFTER = 8
 _PROBE_FIRST_US = SECOND // 2
 _PROBE_MAX_US = 6 * SECOND
+_HOLD_MAX_US = 6 * SECOND
+_HOLD_SHARE = 24  # such a unit takes a twenty-fifth of the time from the others
+_HOLD_PAUSE_US = 60 * SECOND
 _PROBE_MIN_US = 40 * MILLISECOND
 _FULL_WAIT_EVERY = 4  # one of so many probes waits for the longest allowed time
 
@@ -37,10 +44,12 @@ class UnitHealth:
     time. A reply below `min_response_us` is premature; this limit is 0 until there are enough
     samples (`has_min_response`). `sends_duplicates`: the unit sent a reply twice. `offline`: the
     bus sends only probes, since `offline_since`. `probe_pdu` (empty: none) is the request that
-    probes the unit, and `probe_tag` the tag of its result.
+    probes the unit, and `probe_tag` the tag of its result. `hold_us`: so long a request to this
+    offline unit keeps those to others from their replies; 0 if it does not.
     """
 
     __slots__ = (
+        "_attempt",
         "_deviation",
         "_max_us",
         "_min_us",
@@ -49,6 +58,7 @@ class UnitHealth:
         "consecutive_timeouts",
         "fastest_us",
         "has_min_response",
+        "hold_us",
         "min_response_us",
         "offline",
         "offline_since",
@@ -65,8 +75,10 @@ class UnitHealth:
         self._min_us = min(min_us, max_us)
         self._max_us = max_us
         self._deviation = 0
+        self._attempt = (0, 0, 0)
         self._probe_delay = _PROBE_FIRST_US
         self._samples = 0
+        self.hold_us = 0
         self.fastest_us = 0
         self.min_response_us = 0
         self.has_min_response = False
@@ -91,6 +103,7 @@ class UnitHealth:
         if self.consecutive_timeouts:
             self.consecutive_timeouts = 0
             self.offline = False
+            self.hold_us = 0
             self.probe_count = 0
             self._probe_delay = _PROBE_FIRST_US
         if not is_first_attempt:
@@ -141,8 +154,30 @@ class UnitHealth:
             self.offline_since = now
             self.probe_pdu = b""
         if self.offline:
-            self.probe_at = now + self._probe_delay
+            self.probe_at = now + max(
+                self._probe_delay, min(_HOLD_SHARE * self.hold_us, _HOLD_PAUSE_US)
+            )
             self._probe_delay = min(2 * self._probe_delay, _PROBE_MAX_US)
+
+    def attempt_ended(self, sent_at: int, good_count: int, timeout_count: int) -> None:
+        """Record when the last attempt without a reply was sent, and the counters at its end.
+
+        They are the good transactions and the timeouts of the bus.
+        """
+        self._attempt = (sent_at, good_count, timeout_count)
+
+    def late_reply(self, now: int, good_count: int, timeout_count: int) -> None:
+        """Record a late reply of this offline unit at `now`, with the counters of `attempt_ended`.
+
+        It shows whether the line was held until then.
+        """
+        sent_at, good_before, timeouts_before = self._attempt
+        if not self.offline:
+            return
+        if good_count != good_before:
+            self.hold_us = 0
+        elif self.hold_us or timeout_count > timeouts_before:
+            self.hold_us = min(_HOLD_MAX_US, (now - sent_at) * 5 // 4)
 
     def probe_timeout_us(self) -> int:
         """Return the time in which the reply to the next probe must begin.

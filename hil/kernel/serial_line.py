@@ -3,8 +3,9 @@
 
 Does not emulate a device or a protocol; see `hil.devices`. A line knows the time of one character.
 It also knows the largest chunk that a UART or a USB adapter delivers. It delivers a chunk when the
-last byte of the chunk has arrived. The same class serves virtual time and real time; only the
-callback `to_agent` differs.
+last byte of the chunk has arrived. Replies keep the order of their requests: a slow one holds the
+later ones back, as behind a gateway. On a real RS-485 line the other units would reply. The same
+class serves virtual time and real time; only the callback `to_agent` differs.
 """
 
 from collections.abc import Callable

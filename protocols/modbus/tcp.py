@@ -186,6 +186,7 @@ class TcpClient:
                 result = self._check_reply(unit, buffer[at + _HEADER_SIZE : end])
             else:
                 self.counters.unsolicited += 1
+                self.late_frames.append(buffer[at + _HEADER_SIZE - 1 : end])
             at = end
         self.buffer = buffer[at:]
         return result
