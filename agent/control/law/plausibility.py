@@ -253,7 +253,8 @@ class RowPlausibility:
             _follow(
                 self._fine_residuals, by_heat, by_model, max(weight, dt / (self._steady_s + dt))
             )
-            if not r.is_fws_flow_replaced and self.factors.learn(
+            is_proven = not (r.is_fws_flow_replaced or self.fws_supply.has_jumped)
+            if is_proven and self.factors.learn(
                 rise_k,
                 q,
                 e * (return_c - fws_supply_c),
@@ -269,7 +270,8 @@ class RowPlausibility:
     def _judge(self, rise_k: float, q: float, e: float, dt: float) -> None:
         """Accuse the signal that has explained the residuals for long enough."""
         steady = self._steady_s >= _STEADY_S and self.factors.are_learned
-        self.may_learn_ua = steady and abs(self._fine_residuals[0]) < _RESTORE_K
+        agrees = abs(self._fine_residuals[0]) < _RESTORE_K
+        self.may_learn_ua = steady and agrees and not self.fws_supply.has_jumped
         self._fine_s = (
             self._fine_s + dt
             if steady and self._find_suspect(self._fine_residuals, _FINE_K, e) not in _NO_FINE

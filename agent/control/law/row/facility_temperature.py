@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _PROOF_S, _AGREE_S = 14.5, 9.5
 _ABOVE_K, _LEAST_RISE_K = 1.0, 2.0
-_JUMP_K, _JUMP_S = 2.0, 120.0
+_JUMP_K, _JUMP_S = 2.0, 300.0
 _BAND_K, _FINE_BAND_K = 3.0, 15 / 10
 _UNCERTAINTY_K = 2.0
 _MOVED, _LAG_S = 5 / 100, 14.5

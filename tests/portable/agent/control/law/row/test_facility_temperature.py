@@ -53,6 +53,29 @@ def test_a_false_supply_becomes_valid_again_although_the_water_has_jumped_meanwh
         eq((agrees, row.supply.suspect == ""), (agrees, agrees))
 
 
+def test_facility_water_that_has_just_jumped_teaches_the_row_nothing():
+    """The sensor is false in the first minute of the factors, which would take its error over."""
+    row, r = steady_row()
+    run(row, r, 60)
+    true_c, heat, model = r.fws_supply_c, row.factors.heat, row.factors.model
+    for _ in range(200):
+        r.fws_supply_c = true_c + 3.0
+        run(row, r, 1)
+        eq((row.factors.heat, row.factors.model, row.may_learn_ua), (heat, model, False))
+    r.fws_supply_c = true_c
+    run(row, r, 900)
+    eq((row.supply.suspect, row.fws_supply.signal.suspect), ("", ""))
+    assert row.factors.are_learned
+
+
+def test_a_jump_counts_for_five_minutes():
+    water = FacilityTemperature()
+    used(water, 10.0, True)
+    for second in range(320):
+        used(water, 16.0, True)
+        eq((second, water.has_jumped), (second, second < 300))
+
+
 def settle(water, seconds, raw, estimate, lpm):
     for _ in range(seconds):
         water.settle(raw, estimate, lpm, 1.0)
