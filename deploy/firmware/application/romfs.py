@@ -34,7 +34,7 @@ from drivers.tools.lib.profile_folders import profile_files
 
 _PACKAGES = ("agent", "drivers", "protocols")
 _KEPT_S = 86_400
-_SCHEMAS = "agent/*/schema.py"
+_LOADING = ("agent/*/schema.py", "agent/config/*.py")
 """Modules that run only while a configuration is loaded: their line numbers cost space, and a
 message about a configuration has its path instead.
 """
@@ -126,7 +126,8 @@ def compile_module(name: str, cache: Path) -> bytes:
     with contextlib.suppress(FileNotFoundError):
         return (cache / known.read_text(encoding="ascii")).read_bytes()
     source = _short_names().shorten(module, board_source(raw, module))
-    options = ("-O3",) if fnmatch.fnmatchcase(name, _SCHEMAS) else ()
+    is_loading = any(fnmatch.fnmatchcase(name, pattern) for pattern in _LOADING)
+    options = ("-O3",) if is_loading else ()
     compiled = compile_source(module, source, cache, options)
     _make_folder(known.parent)
     temporary = known.with_suffix(f".{os.getpid()}")

@@ -118,14 +118,15 @@ def test_texts_are_read_from_mpy_files(tmp_path: Path) -> None:
     assert read_texts(compiled) == {"a text in a tuple", "a longer text"}
 
 
-def test_the_schemas_of_the_configuration_have_no_line_numbers(
+def test_what_loads_a_configuration_has_no_line_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only a traceback shows them, and an RP2040 has little space."""
-    name = "agent/retain/schema.py"
-    made = compile_module(name, tmp_path / "without")
-    monkeypatch.setattr(romfs, "_SCHEMAS", "none")
-    assert len(made) < len(compile_module(name, tmp_path / "with"))
+    names = ("agent/retain/schema.py", "agent/config/validate.py", "agent/retain/component.py")
+    made = [len(compile_module(name, tmp_path / "without")) for name in names]
+    monkeypatch.setattr(romfs, "_LOADING", ())
+    whole = [len(compile_module(name, tmp_path / "with")) for name in names]
+    assert [small < large for small, large in zip(made, whole, strict=True)] == [True, True, False]
 
 
 @functools.cache
