@@ -8,6 +8,7 @@ water), the model of the agent is wrong.
 
 from typing import Any
 
+from hil.bench.load_bank_scale import scale_parameters
 from hil.bench.testbed_settings import TestbedSettings
 from hil.plant.fluid.parameters import PlantParameters
 
@@ -18,7 +19,7 @@ _WARNING_BITS = ("LeakInternal", "LeakExternal")
 
 def write_cooling(settings: TestbedSettings) -> dict[str, Any]:
     """Write the section `cooling`; with `dew` if the row has humidity sensors."""
-    parameters = PlantParameters()
+    parameters = scale_parameters(PlantParameters(), settings.size)
     section: dict[str, Any] = {
         "facility": "valve",
         "exchanger": {
@@ -40,22 +41,22 @@ def write_cooling(settings: TestbedSettings) -> dict[str, Any]:
     if settings.proof_store:
         section["port"] = "store:/virtual/proofs"
     if settings.outdoor_sensors:
-        section["optimum"] = write_optimum(parameters)
+        section["optimum"] = write_optimum(parameters, settings.size)
     if settings.fans:
         section["fans"] = {"drives": [f"fan{i + 1}" for i in range(settings.fans)]}
     return section
 
 
-def write_optimum(parameters: PlantParameters) -> dict[str, Any]:
-    """Write `optimum` for 100 kW: a cooler of 15 kW/K with fans of 3 kW."""
+def write_optimum(parameters: PlantParameters, size: int) -> dict[str, Any]:
+    """Write `optimum`: for each 100 kW a cooler of 15 kW/K with fans of 3 kW."""
     return {
         "air": "outdoor",
         "every_s": 60,
-        "design_kw": 100.0,
-        "pump_w": 2000.0,
+        "design_kw": 100.0 * size,
+        "pump_w": 2000.0 * size,
         "full_lpm": parameters.tcs_design_lpm / 0.7,
-        "fan_w": 3000.0,
-        "cooler_kw_k": 15.0,
+        "fan_w": 3000.0 * size,
+        "cooler_kw_k": 15.0 * size,
         "plate_r0_k_kw": 1000.0 * parameters.plate_r0_k_w,
         "plate_r1_k_kw": 1000.0 * parameters.plate_r1_k_w,
     }
