@@ -10,7 +10,11 @@ supply, also at a valve that is stuck. The supply counts with its
 uncertainty (`CoolingControl.uncertainty_k`).
 
 A supply that becomes unknown while the guard closes the valve says nothing new: the valve stays
-closed for `_HOLD_S`. An opening would make an estimate possible again, and the valve would cycle.
+closed for `_HOLD_S`: a larger opening would make the valve cycle. But a load can rise behind it,
+and without a flow of the facility nothing shows it. So in `_LOOK_S` of each `_LOOK_EVERY_S` the
+limit is at least the least opening of the loop: then the facility return gives an estimate. A load
+of 100 kW warms the row by 20 K between two of them. Loads that are proven off need none.
+
 If all readings of the row and of the facility return, also those that are suspect, are `_WARM_K`
 above the dew point, it opens: at a closed valve no relation can prove the suspect ones.
 
@@ -59,6 +63,7 @@ _IDLE_K, _IDLE_END_K = 1.0, 2.0
 _LEAST_FLOW = 0.15
 """Part of the design flow. Coolant that stands shows no heat: it stays in the cases."""
 _HOLD_S, _WARM_K = 299.5, 8.0
+_LOOK_EVERY_S, _LOOK_S = 60.0, 20.0
 _UNSEEN_S = 14.5
 _OPEN_PCT = 1.0
 _SUSPECT_S, _NEAR_K = 5.5, 1.0
@@ -147,11 +152,20 @@ class DewControl:
         is_off = self._limits is not None and self._limits.proven_off()
         low_c = self._readings.lowest_reading_c
         is_warm = low_c is not None and low_c >= guard_c + _WARM_K
+        least_pct = 0.0
+        if (
+            not is_off
+            and self._unknown_s >= _LOOK_EVERY_S
+            and self._unknown_s % _LOOK_EVERY_S < _LOOK_S
+        ):
+            least_pct = self._cooling.settings["supply"]["min_pct"]
         if self.guard.closing and self._unknown_s < _HOLD_S and not is_warm:
-            self._claim_bounds()
+            self._claim_bounds(least_pct)
         else:
             heat_w = 0.0 if is_off else self._heat_w
-            self._limit_opening(heat_w, guard_c + _SAFE_K, PROTECTION, "dew, supply unknown")
+            self._limit_opening(
+                heat_w, guard_c + _SAFE_K, PROTECTION, "dew, supply unknown", least_pct
+            )
         fws_c = self._fws_supply_c
         is_cold = fws_c is not None and fws_c < guard_c
         is_open = self._readings.valve_pct is None and self._valve_pct >= _OPEN_PCT
@@ -160,9 +174,9 @@ class DewControl:
         if is_cold and is_open and is_off:
             self.guard.mark_near()
 
-    def _claim_bounds(self) -> None:
+    def _claim_bounds(self, valve_pct: float = 0.0) -> None:
         arbiters = self._agent.arbiters
-        arbiters[VALVE].claim(INTERLOCK, "dew", AT_MOST, 0.0, "dew")
+        arbiters[VALVE].claim(INTERLOCK, "dew", AT_MOST, valve_pct, "dew")
         # Full speed stays until the guard opens the valve again: without this the speed swings.
         self._is_boosted = self._is_boosted or self.guard.below
         if self._is_boosted:
@@ -190,13 +204,19 @@ class DewControl:
         self._heat_w = heat_w if last_w is None else last_w + dt / _FILTER_S * (heat_w - last_w)
 
     def _limit_opening(
-        self, heat_w: "float | None", supply_c: float, rank: int, reason: str
+        self,
+        heat_w: "float | None",
+        supply_c: float,
+        rank: int,
+        reason: str,
+        least_pct: float = 0.0,
     ) -> None:
-        """Limit the opening to one that keeps the supply at `supply_c`."""
+        """Limit the opening to one that keeps the supply at `supply_c`, or to `least_pct`."""
         if heat_w is None or self._fws_supply_c is None:
             return
         largest = self._cooling.max_valve_pct(heat_w, self._fws_supply_c, supply_c)
         if largest is not None:
+            largest = max(largest, least_pct)
             self._agent.arbiters[VALVE].claim(rank, "dew", AT_MOST, largest, reason)
 
     def _limit_loop(self, error_k: float, safe_c: float, is_proof: bool) -> None:

@@ -8,7 +8,8 @@ readings is reported, also one from the mean of hours: a sensor can drift, and t
 follows it. The flow meter follows with a lag: while the flow moves towards the usual resistance,
 nothing is reported. A changed row becomes the usual one in hours. In the first `_LEARN_COUNT`
 readings after a start, the state that lasts longer is the usual one: the unit may have started
-while a sensor was false.
+while a sensor was false. If the state of before comes back within `_FORMER_COUNT` readings, for
+`_BACK_COUNT` of them, it is the usual one again: the longer state was the false one.
 
 A flow that is far below the largest usual one says too little about the resistance and is not used.
 
@@ -41,6 +42,7 @@ _FALSE_COUNT = 3
 _SCALE, _DIGITS = 1_000_000_000, 12
 _LEARN_COUNT, _ADOPT_COUNT, _RESTORED_COUNT = 300, 30_000, 150
 """Readings of the mean in the usual state, while the resistance differs, and after a restart."""
+_FORMER_COUNT, _BACK_COUNT = 3600, 60
 _KEEP_COUNT = 60
 _KEPT_BAND = 0.05
 
@@ -63,7 +65,8 @@ class RowResistance:
         self._mean_count = self._change_count = self._changed_readings = 0
         self._last_flow = self._max_flow = 0.0
         self._false_count = 0
-        self._kept = 0.0
+        self._kept = self._former = 0.0
+        self._former_left = self._back_count = 0
 
     def add(self, flow: "float | None", kpa: "float | None") -> bool:
         """Add a new reading: L/min, kPa. Return whether a changed state became the usual one."""
@@ -101,7 +104,9 @@ class RowResistance:
         self._changed_readings = self._changed_readings + 1 if self.is_changed else 0
         if self.is_shut:
             return False
-        if self._mean_count < min(self._changed_readings, _LEARN_COUNT):
+        is_longer = self._mean_count < min(self._changed_readings, _LEARN_COUNT)
+        if is_longer or self._is_former_back(value):
+            self._former, self._former_left = self._mean, _FORMER_COUNT if is_longer else 0
             self._mean, self._mean_count, self.is_changed = value, 1, False
             self._max_flow = flow
             self.is_usual = True
@@ -113,6 +118,14 @@ class RowResistance:
             self._mean += (value - self._mean) / self._mean_count
         self._keep()
         return False
+
+    def _is_former_back(self, value: float) -> bool:
+        """Return whether the state that was usual before the present one has come back."""
+        self._former_left -= 1
+        is_former = self.is_changed and self._former_left > 0
+        is_former = is_former and abs(value - self._former) < _LEARN_BAND * self._former
+        self._back_count = self._back_count + 1 if is_former else 0
+        return self._back_count >= _BACK_COUNT
 
     def _follow_slowly(self, value: float) -> float:
         """Update the mean of hours; return the change from it."""

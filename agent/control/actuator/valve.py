@@ -153,10 +153,11 @@ class ValveSign:
             self._normal_lpm = fws_lpm
         opposite = exchanger.flow_at(100.0 - position_pct) / factor
         is_opposite = self._moves_opposite(position_pct, fws_lpm, exchanger.flows[-1], dt)
-        is_opposite = is_opposite and _CLOSE * opposite < fws_lpm < opposite / _CLOSE
+        most_lpm = opposite * max(1.0, factor)  # a valve that is larger than configured
+        is_opposite = is_opposite and _CLOSE * opposite < fws_lpm < most_lpm / _CLOSE
         if position_pct <= _LOW_PCT:
             least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
-            is_far = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * opposite
+            is_far = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * most_lpm
             is_opposite = is_opposite or (is_far and fws_lpm > _ROSE * self._normal_lpm)
         self._opposite_s = self._opposite_s + dt if is_opposite else 0.0
         if self._opposite_s < _PROVE_S:

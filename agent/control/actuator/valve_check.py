@@ -50,7 +50,7 @@ FACILITY_COLD = AlarmRecord(
 _LOW, _BACK = 6 / 10, 75 / 100
 _MOVED_PCT = 1.0
 """Movement that shows that a feedback is not dead. The noise of a transmitter is less."""
-_LOW_S, _LEARNED_S = 4.5, 120.0
+_LOW_S, _LEARNED_S, _SHUT_S = 4.5, 120.0, 119.5
 _LEAST_PCT = 15.0
 _WARM_S, _WARM_K, _WARM_END_K = 4.5, 1.0, 2.0
 _RESERVE_PCT = 90.0
@@ -69,6 +69,7 @@ class ValveCheck:
         self._sign, self._still = ValveSign(), ValveStill()
         self._heat_sign = ValveHeatSign()
         self._apart_s = self._low_s = self._warm_s = self._unknown_s = 0.0
+        self._shut_s = 0.0
         self._kept_factor: float | None = None
         self._usual_c: float | None = None
         self._dead_pct: float | None = None
@@ -146,8 +147,16 @@ class ValveCheck:
         lpm: "float | None",
         dt: float,
     ) -> None:
-        """Compare the flow with the learned flow of the position."""
-        if position is None or lpm is None or position < _LEAST_PCT:
+        """Compare the flow with the learned flow of the position.
+
+        A loop that is content with a nearly shut valve for `_SHUT_S` does not lack water.
+        """
+        if position is None or lpm is None:
+            return
+        self._shut_s = self._shut_s + dt if position < _LEAST_PCT else 0.0
+        if self._shut_s >= _SHUT_S:
+            self.is_flow_low, self._kept_factor, self._low_s = False, None, 0.0
+        if self._shut_s > 0.0:
             return
         exchanger, curve = cooling.exchanger, cooling.feedforward.valve_curve
         model_lpm = exchanger.flow_at(position)

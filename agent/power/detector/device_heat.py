@@ -47,7 +47,11 @@ class a false temperature limits the power after `_SUSPECT_LIMIT_US`.
 
 All devices warm: no flow. One device warm: its own branch is blocked. Heat that has stood for
 `_STOOD_US` while flow and pressure were usual is no sign of a loss: the row has little flow, or the
-factor is wrong. Only `_WARM_K` more is a sign then. Else one false sensor would be a loss.
+factor is wrong. Only `_WARM_K` more is a sign then. Else one false sensor would be a loss. After
+`_FORGET_US` a hot device is hot only by the limits for a cool one: beside loads at full power, a
+limited one is warmer than its own power explains. With its power back it is as before, or hot
+again. The factor is learned again then, if the device is not hotter than its class: a temperature
+that was too low for a time had made it too small, and the device would be hot for ever.
 """
 
 from agent.power.detector.case_check import CaseCheck
@@ -72,7 +76,7 @@ _MIN_RISE_K = 4.0
 _FALL_US = 5 * SECOND
 _STEADY_S, _STEADY_BAND, _STEADY_K = 60.0, 0.05, 2.0
 _MOST_POWER = 13 / 10
-_STOOD_US = 30 * SECOND
+_STOOD_US, _FORGET_US = 30 * SECOND, 180 * SECOND
 _SUSPECT_US, _SUSPECT_LIMIT_US = 30 * SECOND, 5 * SECOND
 _FAST_K, _FAST_K_S = 1.5, 1.5
 """A supply rises by at most 0.7 K/s, a case without flow by 2.2 K/s at 90 % of its rating."""
@@ -107,7 +111,7 @@ class DeviceHeat:
         self._first_at: int | None = None
         self._proven_from: int | None = None
         self._had_loss = False
-        self._is_falling = self._is_fast = False
+        self._is_falling = self._is_fast = self._is_low = self._has_stood = False
         self._hot_k = _HOT_K
         self._is_flow_seen = self._is_branch_shut = self._is_certain = False
 
@@ -249,6 +253,9 @@ class DeviceHeat:
             self._resistance_ratio = max(0.0, min(1.0, rise_k / class_k))
         factor = self._factor
         excess_k = rise_k - class_k * factor
+        was_low, self._is_low = self._is_low, excess_k <= -_LEARN_K
+        if self._is_low and not was_low:  # a false case fell; a power or a supply did not
+            self._steady_s = 0.0
         is_usual = excess_k > -_LEARN_K or self._steady_s >= _STEADY_S
         if (
             self._resistance_ratio is not None
@@ -264,7 +271,7 @@ class DeviceHeat:
         is_warm = excess_k > (_END_K if self.is_warm else _WARM_K) + more_k
         is_warm = is_warm and not self._is_falling
         self.is_warm, self.is_compared = is_warm if is_known else None, True
-        self._note_standing(excess_k, now)
+        self._note_standing(excess_k, rise_k - class_k, now)
         sign_k = self._stood_k + (_END_K if self.shows_loss else _WARM_K) + more_k
         self.shows_loss = is_warm and excess_k > sign_k if is_known else None
         is_cold = (supply_c if is_known else case_c - class_k) <= _COLD_C
@@ -274,7 +281,7 @@ class DeviceHeat:
             self._hot_since = now
         is_fast = self._is_fast and not is_known and case_c > limit_c - _COOL_K
         hot_k = _FAST_K if is_fast else self._hot_k
-        is_above = excess_k > (_END_K if load.is_hot else hot_k)
+        is_above = excess_k > (_END_K if load.is_hot and not self._has_stood else hot_k)
         is_hot = case_c >= limit_c or (is_above and (load.is_hot or not self._is_falling))
         # Without a supply nothing else protects the load.
         near_k, limited_us = (
@@ -284,18 +291,24 @@ class DeviceHeat:
         load.set_heat(is_hot, is_near and now - self._hot_since >= limited_us)
         self._show_heat(now)
 
-    def _note_standing(self, excess_k: float, now: int) -> None:
+    def _note_standing(self, excess_k: float, class_excess_k: float, now: int) -> None:
         """Note the excess that stands while flow and pressure are usual. It is kept without them,
-        and during a loss of flow: then false sensors show both.
+        and during a loss of flow: then false sensors show both. `class_excess_k`: that with a
+        factor of 1.
 
         Each reading moves a case, so a falling one does not end it.
         """
         if excess_k <= _END_K:
             self._stood_k = 0.0
+        self._has_stood = False
         if excess_k <= _END_K or not self._is_flow_seen or self._had_loss:
             self._stood_from = now
         elif now - self._stood_from >= _STOOD_US:
             self._stood_k = excess_k if excess_k > _WARM_K else 0.0
+            is_long = now - self._stood_from >= _FORGET_US and self._steady_s >= _STEADY_S
+            self._has_stood = is_long and not self._is_branch_shut
+            if self._has_stood and class_excess_k <= _END_K:
+                self._resistance_ratio = None
 
     def _show_heat(self, now: int) -> None:
         """Decide whether the alarm shows the load. `_proven_from`: the end of the last evidence of

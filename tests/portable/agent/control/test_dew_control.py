@@ -91,6 +91,45 @@ def test_warm_readings_open_the_valve_although_the_supply_is_unknown():
         eq([claim[4] for claim in claims], ["dew" if is_closed else limited])
 
 
+class Off:
+    def proven_off(self):
+        return True
+
+
+def unknown_limits(seconds, limits=None, heat_k=5.0):
+    """Return the limit of the valve for each second after a supply near the dew point is lost."""
+    context, readings = DewContext(), DewReadings()
+    control = DewControl(context, DewCooling(), readings)
+    control.use_limits(limits)
+    readings.return_c = 20.0 + heat_k
+    found = []
+    for supply_c in [20.0, 15.1] + [None] * seconds:
+        context.arbiters[VALVE].claims = []
+        readings.supply_c = supply_c
+        readings.return_c = None if supply_c is None else supply_c + heat_k
+        control.step(0, 1.0)
+        found.append(min([claim[3] for claim in context.arbiters[VALVE].claims] or [100.0]))
+    return found[2:]
+
+
+def test_a_shut_valve_opens_a_little_once_a_minute_to_see_a_load_that_rose():
+    limits = unknown_limits(299)
+    eq(set(limits[:59]), {0.0})
+    looks = [second for second, limit in enumerate(limits, 1) if limit == 5.0]
+    eq(looks, [60 * i + second for i in range(1, 5) for second in range(20)])
+    eq(set(limits), {0.0, 5.0})
+
+
+def test_with_the_limit_by_the_last_heat_the_valve_opens_as_much_at_least():
+    limits = unknown_limits(420, heat_k=0.2)[301:]  # 1.8 kW: 1.8 %
+    eq({round(limit, 3) for limit in limits}, {1.8, 5.0})
+    eq({round(limit, 3) for limit in unknown_limits(420)[301:]}, {45.0})  # it needs no look
+
+
+def test_loads_that_are_off_need_no_look():
+    eq(set(unknown_limits(420, Off())), {0.0})
+
+
 def little_heat(*supplies, valve_pct=5.0):
     """Return the limit of the valve after each supply, °C, at 9 kW; 0: the guard closes it."""
     context, readings = DewContext(), DewReadings()

@@ -374,6 +374,45 @@ def test_a_device_that_stays_warm_while_coolant_flows_is_no_sign_of_a_loss():
     eq(seen, [False, True, True])
 
 
+def test_a_case_that_falls_at_the_same_power_teaches_nothing_for_a_minute():
+    bench = HeatRig()
+    bench.settle()
+    for _ in range(59):
+        bench.step(50.0, is_flow_seen=True)
+    bench.settle()
+
+
+def test_a_factor_that_a_false_case_has_taught_is_forgotten():
+    """A case that was 12 K too low for minutes: then the true one is hot, but not for its class."""
+    bench = HeatRig()
+    bench.settle()
+    for _ in range(400):
+        bench.step(50.0, is_flow_seen=True)
+    found = [bench.step(62.0, is_flow_seen=True)[1] for _ in range(260)]
+    eq((found[10], found[170], found[190]), (True, True, False))
+    bench.settle()
+
+
+def test_a_limited_device_beside_others_at_full_power_is_not_hot_for_ever():
+    """The coolant of its rack is warmer than its own power explains."""
+    for is_branch_shut, is_flow_seen, ends in (
+        (False, True, True),
+        (True, True, False),
+        (False, False, False),
+    ):
+        bench = HeatRig()
+        bench.settle()
+        for _ in range(5):
+            bench.step(73.0, is_flow_seen=is_flow_seen)
+        hot = []
+        for second in range(300):
+            case_c = 48.0 + 25.0 * 0.96**second
+            hot.append(bench.step(case_c, 300, 32.0, is_branch_shut, is_flow_seen)[1])
+        eq((hot[0], hot[150], hot[-1]), (True, True, not ends))
+        if ends:
+            bench.settle()
+
+
 def test_a_supply_that_rises_after_the_start_teaches_no_factor():
     """The case lags behind it. A factor that is too small would make the device warm for ever."""
     bench = HeatRig()

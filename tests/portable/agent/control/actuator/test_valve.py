@@ -74,6 +74,14 @@ def test_flow_of_the_opposite_position_shows_a_reversed_valve():
     eq(make_sign(0.7, 20.0, 4), 1)  # at a lower pressure too
 
 
+def test_a_valve_that_is_larger_than_configured_can_be_reversed_too():
+    for factor, found in ((1.0, 0), (2.0, 1)):
+        sign, exchanger = ValveSign(), Exchanger(EXCHANGER)
+        lpm = 2.0 * exchanger.flow_at(80.0)
+        exchanger.set_flow_factor(factor)
+        eq((factor, sum([sign.step(20.0, lpm, exchanger, 1.0) for _ in range(6)])), (factor, found))
+
+
 def move_valve(start_pct, end_pct, flow_of):
     """Move by 2 % a second from a steady position. Count how often the direction is wrong."""
     sign, exchanger = ValveSign(), Exchanger(EXCHANGER)

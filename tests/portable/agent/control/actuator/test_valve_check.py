@@ -84,6 +84,19 @@ def test_lack_of_facility_water_is_found_and_stays_until_it_is_back():
     eq((rig.run(2), rig.valve.is_limited), ([], False))
 
 
+def test_a_loop_that_is_content_with_a_nearly_shut_valve_does_not_lack_water():
+    """The curve was learned from a false position: at a low load nothing else ends the alarm."""
+    rig = CheckRig()
+    rig.run(300)
+    rig.share = 0.3
+    eq(rig.run(10), ["facility_flow"])
+    rig.valve.position_pct = rig.valve.command_pct = 10.0
+    eq(rig.run(119), ["facility_flow"])
+    eq((rig.run(1), rig.valve.is_limited), ([], False))
+    rig.valve.position_pct = rig.valve.command_pct = 50.0
+    eq(rig.run(10), ["facility_flow"])
+
+
 def test_movement_small_loss_and_unknown_curve_are_no_lack():
     rig = CheckRig()
     rig.share = 0.4
