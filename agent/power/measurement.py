@@ -24,6 +24,7 @@ _HALF_CYCLE_US = SECOND // 2
 _SATURATED_PCT = 1.0
 _ABOVE_SETPOINT_K = 2.0
 _HOTTEST_C = 80
+_CLOSED_PCT = 5.0
 
 
 class PowerMeasurement:
@@ -50,6 +51,7 @@ class PowerMeasurement:
         self.inlet_trend = InletTrend()
         self._supply_at = self._flow_at = -1
         self._polled_at = 0
+        self._known_pct = self._least_pct = 0.0
 
     def has_new_reading(self, now: int) -> bool:
         """Return whether there is a new supply reading. Without a flow sensor poll more often."""
@@ -94,6 +96,16 @@ class PowerMeasurement:
         if position is None or command_pct is None:
             return position
         return min(position, command_pct)
+
+    def was_valve_closed(self, is_supply_unknown: bool) -> bool:
+        """Return whether the valve has closed since the supply was known; called once a cycle."""
+        position = self._agent.supply_loop.valve.position()
+        if position is None:
+            return False
+        if not is_supply_unknown:
+            self._known_pct = self._least_pct = position
+        self._least_pct = min(self._least_pct, position)
+        return self._least_pct < self._known_pct - _CLOSED_PCT
 
     def measure(self, now: int) -> None:
         """Pass the present readings on."""

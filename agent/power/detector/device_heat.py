@@ -253,7 +253,7 @@ class DeviceHeat:
             self._resistance_ratio = max(0.0, min(1.0, rise_k / class_k))
         factor = self._factor
         excess_k = rise_k - class_k * factor
-        was_low, self._is_low = self._is_low, excess_k <= -_LEARN_K
+        was_low, self._is_low = self._is_low, excess_k <= -(_END_K if self._is_low else _LEARN_K)
         if self._is_low and not was_low:  # a false case fell; a power or a supply did not
             self._steady_s = 0.0
         is_usual = excess_k > -_LEARN_K or self._steady_s >= _STEADY_S

@@ -15,7 +15,7 @@ from tests.portable.support.power_rig import PDU, PowerRig, load_section
 LONG = ("test_standing_water_does_not_show_that_the_facility_warms_no_more",)
 
 SUPPLY, FLOW, HERTZ, MODULE = 0, 5, 6, 7
-PRIMARY, INLET = 2, 3
+FEEDBACK, PRIMARY, INLET = 1, 2, 3
 
 
 def make_rig(seconds=20, **more):
@@ -189,6 +189,37 @@ def test_row_of_cool_devices_is_not_limited_without_supply_temperature():
     ]
     component.devices[0].is_compared = False  # without a temperature
     eq(component._are_devices_cool(), True)
+
+
+def test_a_valve_that_closes_while_the_supply_is_unknown_makes_warm_devices_no_loss_of_flow():
+    """The supply becomes warmer behind it. Hot devices are a loss all the same."""
+    for position, is_supply_lost, is_hot, found in (
+        (2000, True, False, None),
+        (2000, True, True, True),
+        (2000, False, False, True),
+    ):
+        rig = make_rig()
+        rig.set(VALVE, FEEDBACK, 5000)
+        rig.run(3)
+        devices = [CoolDevice(load, False) for load in rig.component.loads[:2]]
+        rig.component.devices = devices
+        for device in devices:
+            device.is_warm = device.shows_loss = True
+            device.load.is_hot = is_hot
+        if is_supply_lost:
+            rig.devices.silent.add(CDU)
+        rig.run(12)
+        rig.set(VALVE, FEEDBACK, position)
+        rig.run(3)
+        reports = []
+
+        def report_warm(is_warm, _, reports=reports):
+            reports.append(is_warm)
+
+        rig.component.load_limits.report_warm = report_warm
+        rig.run(1)
+        case = (position, is_supply_lost, is_hot)
+        eq((case, set(reports)), (case, {found}))
 
 
 def test_device_is_read_each_second_while_the_supply_is_unknown():
