@@ -282,7 +282,7 @@ class PowerLimitComponent(Component):
         is_warm = all_warm(self.devices)
         # A supply that has become warmer makes devices warm, but not hot.
         are_hot = False not in [device.load.is_hot for device in self.devices if device.is_warm]
-        if self.measurement.was_valve_closed(supply_c is None) and is_warm and not are_hot:
+        if self.measurement.was_valve_closed() and is_warm and not are_hot:
             is_warm = None
         limits.report_warm(is_warm, self._are_devices_cool())
         was_starved, self._is_starved = self._is_starved, self._may_be_starved()

@@ -97,12 +97,12 @@ class PowerMeasurement:
             return position
         return min(position, command_pct)
 
-    def was_valve_closed(self, is_supply_unknown: bool) -> bool:
+    def was_valve_closed(self) -> bool:
         """Return whether the valve has closed since the supply was known; called once a cycle."""
         position = self._agent.supply_loop.valve.position()
         if position is None:
             return False
-        if not is_supply_unknown:
+        if self.headroom.supply_c is not None:
             self._known_pct = self._least_pct = position
         self._least_pct = min(self._least_pct, position)
         return self._least_pct < self._known_pct - _CLOSED_PCT

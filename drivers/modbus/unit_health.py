@@ -171,9 +171,9 @@ class UnitHealth:
 
         It shows whether the line was held until then.
         """
-        sent_at, good_before, timeouts_before = self._attempt
         if not self.offline:
             return
+        sent_at, good_before, timeouts_before = self._attempt
         if good_count != good_before:
             self.hold_us = 0
         elif self.hold_us or timeout_count > timeouts_before:

@@ -17,9 +17,14 @@ _MAINS_POINT = "L1Volts"
 _WARNING_BITS = ("LeakInternal", "LeakExternal")
 
 
+def _design(settings: TestbedSettings) -> PlantParameters:
+    """Return the design figures of a row of this size."""
+    return scale_parameters(PlantParameters(), settings.size)
+
+
 def write_cooling(settings: TestbedSettings) -> dict[str, Any]:
     """Write the section `cooling`; with `dew` if the row has humidity sensors."""
-    parameters = scale_parameters(PlantParameters(), settings.size)
+    parameters = _design(settings)
     section: dict[str, Any] = {
         "facility": "valve",
         "exchanger": {
@@ -76,7 +81,7 @@ def write_safety(settings: TestbedSettings) -> dict[str, Any]:
     ]
     delayed = [dict(entry, delay_s=2) for entry in inputs[:2]]
     section: dict[str, Any] = {"inputs": delayed + inputs[2:] + warnings}
-    section["flow_lpm"] = PlantParameters().tcs_design_lpm * settings.size
+    section["flow_lpm"] = _design(settings).tcs_design_lpm
     if settings.meters:
         section["mains"] = {"device": "meter", "point": _MAINS_POINT}
     return section

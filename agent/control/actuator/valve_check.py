@@ -154,9 +154,7 @@ class ValveCheck:
         if position is None or lpm is None:
             return
         self._shut_s = self._shut_s + dt if position < _LEAST_PCT else 0.0
-        if self._shut_s >= _SHUT_S:
-            self.is_flow_low, self._kept_factor, self._low_s = False, None, 0.0
-        if self._shut_s > 0.0:
+        if 0.0 < self._shut_s < _SHUT_S:
             return
         exchanger, curve = cooling.exchanger, cooling.feedforward.valve_curve
         model_lpm = exchanger.flow_at(position)
@@ -165,6 +163,7 @@ class ValveCheck:
             model_lpm = model_lpm * self._kept_factor / factor
         is_low = lpm < (_BACK if self.is_flow_low else _LOW) * model_lpm
         is_low = is_low and (self.is_flow_low or curve.learned_s >= _LEARNED_S)
+        is_low = is_low and self._shut_s == 0.0
         if not is_low:
             self.is_flow_low, self._kept_factor, self._low_s = False, None, 0.0
             return

@@ -2,7 +2,7 @@
 """Text of an exception for the console: its type, its message and its place.
 
 The place is the innermost frame. Both interpreters give the same text for the same source. The name
-of a private function is left out, because a board has a number in its place. A schema of the
+of a private function is left out, because a board has a number in its place. What loads a
 configuration has no line numbers on a board.
 """
 

@@ -254,7 +254,7 @@ class DeviceHeat:
         factor = self._factor
         excess_k = rise_k - class_k * factor
         was_low, self._is_low = self._is_low, excess_k <= -(_END_K if self._is_low else _LEARN_K)
-        if self._is_low and not was_low:  # a false case fell; a power or a supply did not
+        if self._is_low and not was_low:  # the case alone fell: it may be false
             self._steady_s = 0.0
         is_usual = excess_k > -_LEARN_K or self._steady_s >= _STEADY_S
         if (

@@ -91,17 +91,21 @@ def test_warm_readings_open_the_valve_although_the_supply_is_unknown():
         eq([claim[4] for claim in claims], ["dew" if is_closed else limited])
 
 
-class Off:
+class DewLimits:
+    """The loads. `is_off`: they have drawn no power since an order."""
+
+    is_off = False
+
     def proven_off(self):
-        return True
+        return self.is_off
 
 
-def unknown_limits(seconds, limits=None, heat_k=5.0):
+def unknown_limits(seconds, is_off=False, heat_k=5.0):
     """Return the limit of the valve for each second after a supply near the dew point is lost."""
-    context, readings = DewContext(), DewReadings()
+    context, readings, limits = DewContext(), DewReadings(), DewLimits()
     control = DewControl(context, DewCooling(), readings)
     control.use_limits(limits)
-    readings.return_c = 20.0 + heat_k
+    limits.is_off = is_off
     found = []
     for supply_c in [20.0, 15.1] + [None] * seconds:
         context.arbiters[VALVE].claims = []
@@ -127,7 +131,7 @@ def test_with_the_limit_by_the_last_heat_the_valve_opens_as_much_at_least():
 
 
 def test_loads_that_are_off_need_no_look():
-    eq(set(unknown_limits(420, Off())), {0.0})
+    eq(set(unknown_limits(420, is_off=True)), {0.0})
 
 
 def little_heat(*supplies, valve_pct=5.0):
@@ -167,15 +171,6 @@ def test_the_smaller_limit_follows_the_supply():
 def test_a_smaller_limit_ends_at_the_whole_one_and_is_never_below_0():
     eq(little_heat(20.0, 15.9, *[22.0] * 300, 20.0)[-1], 4.0)
     eq(little_heat(20.0, 15.9, 20.0, 16.5), [4.0, 0.0, 2.4, 0.0])
-
-
-class DewLimits:
-    """The loads. `is_off`: they have drawn no power since an order."""
-
-    is_off = False
-
-    def proven_off(self):
-        return self.is_off
 
 
 class SilentRow:

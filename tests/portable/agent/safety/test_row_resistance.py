@@ -68,24 +68,25 @@ def test_state_that_lasts_longer_after_a_start_is_the_usual_one():
     eq((found[10], found[-1]), (True, False))
 
 
-def test_the_state_of_before_a_longer_false_one_is_usual_again():
-    """The flow meter is false for 12 minutes, 200 s after the start."""
+def changes(*states):
+    """Return whether the resistance is changed, after each reading of states (flow, readings)."""
     row, found = RowResistance(), []
-    for flow, seconds in ((150.0, 200), (200.0, 700), (150.0, 400)):
-        for _ in range(seconds):
+    for flow, readings in states:
+        for _ in range(readings):
             row.add(flow, 80.0)
             found.append(row.is_changed)
+    return found
+
+
+def test_the_state_of_before_a_longer_false_one_is_usual_again():
+    """The flow meter is false for 12 minutes, 200 s after the start."""
+    found = changes((150.0, 200), (200.0, 700), (150.0, 400))
     eq((found[199], found[203], found[899]), (False, True, False))
     eq((found[905], found[958], found[970], found[-1]), (True, True, False, False))
 
 
 def test_the_state_of_before_is_forgotten_after_an_hour():
-    row, found = RowResistance(), []
-    for flow, seconds in ((150.0, 200), (200.0, 4000), (150.0, 400)):
-        for _ in range(seconds):
-            row.add(flow, 80.0)
-            found.append(row.is_changed)
-    eq(found[-1], True)
+    eq(changes((150.0, 200), (200.0, 4000), (150.0, 400))[-1], True)
 
 
 def usual_row(readings=320):
