@@ -443,10 +443,11 @@ def test_a_sensor_is_stuck_only_while_a_related_value_moves():
 def write_records():
     """Print the records of all traces."""
     from tests.portable.agent.control.law import test_wave_traces  # noqa: PLC0415
-    from tests.portable.agent.control.law.row import test_row_traces  # noqa: PLC0415
+    from tests.portable.agent.control.law.row import test_fault_traces, test_row_traces  # noqa: PLC0415
 
     traces = {}
-    for names in (globals(), vars(test_wave_traces), vars(test_row_traces)):
+    for module in (None, test_wave_traces, test_row_traces, test_fault_traces):
+        names = globals() if module is None else vars(module)
         traces.update({name: names[name] for name in names if name.startswith("trace_")})
     for name in sorted(traces):
         print('    "%s": (' % name)
