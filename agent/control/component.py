@@ -179,14 +179,8 @@ class CoolingComponent(Component):
         """Build the pressure loop for a group of pumps."""
         from agent.control.pump_group import PumpGroup  # noqa: PLC0415 - only where it is wanted
 
-        agent = self.agent
         self.pressure_loop = PumpGroup(
-            agent.config.pressure,
-            self.sensors.dp,
-            agent.pumps,
-            agent.arbiters[PUMPS],
-            self.settings["pumps"],
-            self.readings,
+            self.agent, self.sensors.dp, self.settings["pumps"], self.readings
         )
 
     def start(self, now: int) -> None:

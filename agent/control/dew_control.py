@@ -26,6 +26,10 @@ any load: less flow, or less heat, would wet the row, and no order can prevent i
 that was never read counts as cold then. After a gap of `_SUSPECT_S` the first reading decides
 immediately.
 
+After a restart the heat or the facility water can be unknown with the supply. Then the valve opens
+no further than at the start while the devices are cool: the loop had that opening. It may be
+wrong, and the alarm says so.
+
 A reading can show a lower supply than the value in use: that of a sensor that a relation accuses,
 an error of both temperatures, or two relations that agree within seconds
 (`ControlReadings.lowest_supply_c`). If it is near the dew point for `_SUSPECT_S`, the alarm says
@@ -92,6 +96,7 @@ class DewControl:
         self._limits: LoadLimitsView | None = None
         self._fws_supply_c: float | None = None
         self._valve_pct = _OPEN_PCT
+        self._first_pct: float | None = None
         self._unknown_s = self._suspect_s = 0.0
         self._part = 1.0
 
@@ -111,6 +116,8 @@ class DewControl:
             self._fws_supply_c = readings.fws_supply_c
         if readings.valve_pct is not None:
             self._valve_pct = readings.valve_pct
+            if self._first_pct is None:
+                self._first_pct = readings.valve_pct
         if limit is None or limit.guard_c is None:
             return []
         supply_c = readings.supply_c
@@ -168,11 +175,22 @@ class DewControl:
             )
         fws_c = self._fws_supply_c
         is_cold = fws_c is not None and fws_c < guard_c
-        is_open = self._readings.valve_pct is None and self._valve_pct >= _OPEN_PCT
+        is_unmeasured = fws_c is None or (self._heat_w is None and not is_off)
+        if is_unmeasured:
+            self._hold_first_opening()
+        is_open = is_unmeasured or self._readings.valve_pct is None
+        is_open = is_open and self._valve_pct >= _OPEN_PCT
         may_be_cold = is_cold or fws_c is None
         self._is_unseen = may_be_cold and is_open and self._unknown_s >= _UNSEEN_S
         if is_cold and is_open and is_off:
             self.guard.mark_near()
+
+    def _hold_first_opening(self) -> None:
+        limits, first_pct = self._limits, self._first_pct
+        if first_pct is not None and limits is not None and limits.devices_cool:
+            self._agent.arbiters[VALVE].claim(
+                PROTECTION, "dew", AT_MOST, first_pct, "dew, supply unknown"
+            )
 
     def _claim_bounds(self, valve_pct: float = 0.0) -> None:
         arbiters = self._agent.arbiters

@@ -72,7 +72,7 @@ class FanGroup:
         self._are_inputs_unknown = False
         self._has_started = False
         self._no_control_s = 0.0
-        self._drive_reset = DriveReset(self.drives, settings["auto_reset"])
+        self._drive_reset = DriveReset(self.drives, settings["auto_reset"], agent.alarms)
         self._arbiter = agent.arbiters[FANS]
         self._readings = readings
 

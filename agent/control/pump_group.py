@@ -27,14 +27,14 @@ further pump starts `_START_SPACING_US` after the last one.
 from agent.control.actuator.reset_drives import DriveReset
 from agent.control.law.pump_speed import DELTA_T, DP, FLOW, PumpSpeedControl
 from agent.control.loop.pressure_loop import PressureLoop
+from agent.core.actuator import PUMPS
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.control.actuator.arbiter import Arbiter
-    from agent.control.actuator.pump import PumpActuator
+    from agent.control.control_context import ControlContext
     from agent.control.law.cooling import ControlReadings
     from agent.core.config_records import LoopConfig
     from agent.core.context import SensorView
@@ -53,14 +53,13 @@ class PumpGroup(PressureLoop):
 
     def __init__(
         self,
-        config: "LoopConfig",
+        agent: "ControlContext",
         sensor: "SensorView",
-        pumps: "list[PumpActuator]",
-        arbiter: "Arbiter",
         settings: "dict[str, Any]",
         readings: "ControlReadings",
     ) -> None:
-        super().__init__(config, sensor, pumps, arbiter)
+        config = agent.config.pressure
+        super().__init__(config, sensor, agent.pumps, agent.arbiters[PUMPS])
         self.readings = readings
         self._rotate_h: float = settings["rotate_h"]
         self._mode_setpoints: dict[str, float] = {
@@ -73,7 +72,7 @@ class PumpGroup(PressureLoop):
         self.speed_fractions = [0.0] * len(self.pumps)
         self.rotations = 0
         self._rotate_at: int | None = None
-        self._drive_reset = DriveReset(self.pumps, settings["auto_reset"])
+        self._drive_reset = DriveReset(self.pumps, settings["auto_reset"], agent.alarms)
         self._all_stopped = False
         self._start_delay_us = SECOND * int(settings["stagger_s"])
         self._start_delay_us += SECOND * int(settings["slot"]) * int(settings["slot_s"])

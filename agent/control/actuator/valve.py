@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from agent.core.context import SessionView
 
 _LOW_PCT = 30.0
-_FACTOR, _LEAST_SHARE = 3.0, 1 / 10
+_FACTOR, _LEAST_SHARE = 5.0, 1 / 10
+"""A valve of four times the configured size gives four times the flow of its position."""
 _NEAR, _FAR = 4 / 10, 16 / 10
 _NORMAL, _ROSE = 1 / 2, 3 / 2
 _MOVED_PCT, _CHANGED, _CLOSE, _LEAST = 8.0, 13 / 10, 75 / 100, 4 / 100
 _STILL_PCT, _REST_S, _CHANGE_CYCLES = 1 / 10, 9.5, 3
 _PROVE_S = 3.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
+_TRIAL_S, _OPEN_PCT, _NO_FLOW = 299.5, 50.0, 1 / 10
 _STANDS_PCT, _STUCK_S, _AWAY_PCT = 4 / 10, 7.5, 5.0
 """An actuator with a stroke time of 4 minutes moves 3 % in this time."""
 _DEADBAND = 0.5
@@ -126,11 +128,13 @@ class ValveSign:
     the other direction, by `_CHANGED` of its value before and by `_LEAST` of the full flow, and
     belongs to the opposite position. A facility that stops or starts again does not do this: after
     it, the flow follows the position.
-    Call `step` once a cycle.
+
+    A turn is on trial for `_TRIAL_S`: an open valve without flow had one before, so the turn was
+    wrong. Call `step` once a cycle.
     """
 
     def __init__(self) -> None:
-        self._opposite_s = self._normal_lpm = self._rest_s = 0.0
+        self._opposite_s = self._normal_lpm = self._rest_s = self._trial_s = 0.0
         self._start_pct = self._start_lpm = self._last_pct = 0.0
         self._was_closing: bool | None = False
         self._flows: list[float] = []
@@ -159,10 +163,14 @@ class ValveSign:
             least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
             is_far = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * most_lpm
             is_opposite = is_opposite or (is_far and fws_lpm > _ROSE * self._normal_lpm)
+        elif self._trial_s > 0.0 and position_pct >= _OPEN_PCT:
+            is_opposite = is_opposite or fws_lpm < _NO_FLOW * expected
+        self._trial_s -= dt
         self._opposite_s = self._opposite_s + dt if is_opposite else 0.0
         if self._opposite_s < _PROVE_S:
             return False
         self._opposite_s = 0.0
+        self._trial_s = 0.0 if self._trial_s > 0.0 else _TRIAL_S
         self._start_pct, self._start_lpm = position_pct, fws_lpm
         return True
 

@@ -7,8 +7,8 @@ proof, and immediate (`agent.control.actuator.valve.ValveSign`). But a meter can
     effectiveness = (return - supply) / (return - fws_supply)
 
 Command and position are below `_LOW_PCT`, but the effectiveness is that of the opposite position,
-and the supply has fallen since they are, and the return of the facility or of the row too. A false
-supply does not do this: nothing cools the row then, and both returns rise.
+and the supply has fallen from its highest value since they are, and the return of the facility or
+of the row too. A false supply does not do this: nothing cools the row then, and both returns rise.
 """
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent.control.law.exchanger import Exchanger
 
 _LOW_PCT = 45.0
-_LEAST_SPAN_K = 4.0
+_LEAST_SPAN_K = 2.5
 _FACTOR, _SLACK, _LEAST, _MOST = 2.0, 1 / 10, 6 / 10, 5 / 4
 """The exchanger follows the valve with a lag of 8 s: it shows less than the opposite position."""
 _FALL_K = 15 / 10
@@ -28,7 +28,7 @@ class ValveHeatSign:
     """Call `step` once a cycle."""
 
     def __init__(self) -> None:
-        self._start_supply_c = self._start_return_c = 0.0
+        self._highest_supply_c = self._highest_return_c = 0.0
         self._start_fws_return_c: float | None = None
         self._closed_s = self._opposite_s = 0.0
 
@@ -50,15 +50,17 @@ class ValveHeatSign:
             self._closed_s = self._opposite_s = 0.0
             return False
         if self._closed_s == 0.0:
-            self._start_supply_c, self._start_return_c = supply_c, return_c
+            self._highest_supply_c, self._highest_return_c = supply_c, return_c
             self._start_fws_return_c = readings.fws_return_c
+        self._highest_supply_c = max(self._highest_supply_c, supply_c)
+        self._highest_return_c = max(self._highest_return_c, return_c)
         self._closed_s += dt
         is_flow_proven = readings.fws_proof_lpm is not None and not readings.is_fws_flow_unproven
         is_opposite = (
             not is_flow_proven
-            and supply_c < self._start_supply_c - _FALL_K
+            and supply_c < self._highest_supply_c - _FALL_K
             and (
-                return_c < self._start_return_c - _FALL_K
+                return_c < self._highest_return_c - _FALL_K
                 or _has_fallen(self._start_fws_return_c, readings.fws_return_c)
             )
             and _is_opposite(position_pct or 0.0, return_c - supply_c, readings, exchanger)

@@ -44,6 +44,8 @@ READY_ON, READY_RUN, OPERATING, TRIPPED = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 OFF2_INACTIVE, OFF3_INACTIVE, INHIBITED, WARNING = 1 << 4, 1 << 5, 1 << 6, 1 << 7
 AT_SETPOINT, REMOTE_ON, ABOVE_LIMIT = 1 << 8, 1 << 9, 1 << 10
 
+UNDERVOLTAGE_FAULT = 0x3220
+"""Fault code of the undervoltage of the DC link."""
 _COAST_PCT_S = 50.0
 _DC_DECIVOLTS = 5650.0
 _INT32 = RegisterFormat("i", swapped=True)
@@ -88,6 +90,7 @@ class AbbAcs580(ModbusServer):
     trip_persists  a reset has no effect while this is true
     shown_pct      actual 1 shows this speed, %
     local          switched to local mode: bit 9 is 0, writes are confirmed without an effect
+    set_undervoltage   the drive replies, trips if it runs or starts, and takes no reset
     cut_power      the drive does not reply, and the shaft coasts to a stop; without power it
                    does not trip and does not restart
     """
@@ -129,6 +132,7 @@ class AbbAcs580(ModbusServer):
         self.running = self.shaft.speed_pct > 0.0
         self.inhibited = False
         self._power_cuts: set[str] = set()
+        self._has_undervoltage = False
         self._updated_at = -1
         self._shown_steps = -1
         self._parameters_shown = False
@@ -173,6 +177,12 @@ class AbbAcs580(ModbusServer):
         if cause in self._power_cuts:
             self._power_cuts.remove(cause)
             self.reboot(now)
+
+    def set_undervoltage(self, has_undervoltage: bool) -> None:
+        """Begin or end an undervoltage of the DC link. While it lasts, no fault can be reset."""
+        self._has_undervoltage = has_undervoltage
+        if has_undervoltage and self.running:
+            self.trip(UNDERVOLTAGE_FAULT)
 
     def reboot(self, now: int) -> None:
         """Restart; without power nothing happens."""
@@ -249,9 +259,11 @@ class AbbAcs580(ModbusServer):
         self._control = word
         reference = self.registers[REF1]
         self._reference = reference if reference < 0x8000 else 0  # reverse is not enabled
-        if rising & RESET and self.fault and not self.trip_persists:
+        if rising & RESET and not self.trip_persists and not self._has_undervoltage:
             self.fault = 0
         self._step_state(word)
+        if self.running and self._has_undervoltage:
+            self.trip(UNDERVOLTAGE_FAULT)
         self._apply()
 
     def _step_state(self, word: int) -> None:

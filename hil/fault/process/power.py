@@ -15,7 +15,6 @@ from hil.plant.power.grid import GENERATOR_OUTAGE, OUTAGE, UNDERVOLTAGE
 _SECOND = 1_000_000
 _GRID, _FEEDER = "grid", "feeder"
 """Causes of a drive without power: the mains of the site, or its own feeder."""
-_UNDERVOLTAGE_FAULT = 0x3220  # fault code of the drive: undervoltage of the DC link
 _FAN_LIMITS = (1.0, float(LIMITS["fans"][1]))
 
 
@@ -30,17 +29,19 @@ def _mains_drives(testbed: Testbed) -> list[AbbAcs580]:
     return [*testbed.drives, *testbed.surroundings.fans]
 
 
-def _restore_drive_power(testbed: Testbed) -> None:
-    """Give the drives the power of the grid, if it has any."""
-    if not testbed.surroundings.grid.supplied:
-        return
+def _supply_drives(testbed: Testbed) -> None:
+    """Give the drives the power of the grid, if it has any, and its voltage."""
+    grid = testbed.surroundings.grid
+    testbed.plant.advance(testbed.world.now)
     for drive in _mains_drives(testbed):
-        drive.restore_power(testbed.world.now, _GRID)
+        if grid.supplied:
+            drive.restore_power(testbed.world.now, _GRID)
+        drive.set_undervoltage(0.0 < grid.voltage < UNDERVOLTAGE)
 
 
 def _restore_grid(testbed: Testbed, cause: str) -> None:
     testbed.surroundings.grid.restore(cause)
-    _restore_drive_power(testbed)
+    _supply_drives(testbed)
 
 
 def _schedule_generator(testbed: Testbed, delay_s: float) -> None:
@@ -50,16 +51,12 @@ def _schedule_generator(testbed: Testbed, delay_s: float) -> None:
 
 def _start_generator(testbed: Testbed) -> None:
     testbed.surroundings.grid.start_generator()
-    _restore_drive_power(testbed)
+    _supply_drives(testbed)
 
 
 def _dip_grid(testbed: Testbed, percent: float) -> None:
     testbed.surroundings.grid.set_voltage(percent / 100.0)
-    if testbed.surroundings.grid.voltage < UNDERVOLTAGE:
-        testbed.plant.advance(testbed.world.now)
-        for drive in _mains_drives(testbed):
-            if drive.running:
-                drive.trip(_UNDERVOLTAGE_FAULT)
+    _supply_drives(testbed)
 
 
 def _set_frequency(testbed: Testbed, hertz: float) -> None:
@@ -110,9 +107,9 @@ POWER_EVENTS: dict[str, FaultType] = {
         limits=(1, 600),
     ),
     "grid_dip": FaultType(
-        "the mains voltage dips to VALUE % of nominal; below 65 % running drives trip",
+        "the mains voltage dips to VALUE % of nominal; below 65 % drives trip and take no reset",
         _dip_grid,
-        lambda testbed: testbed.surroundings.grid.set_voltage(1.0),
+        lambda testbed: _dip_grid(testbed, 100.0),
         limits=(1, 110),
     ),
     "grid_frequency": FaultType(

@@ -94,7 +94,7 @@ def test_warm_readings_open_the_valve_although_the_supply_is_unknown():
 class DewLimits:
     """The loads. `is_off`: they have drawn no power since an order."""
 
-    is_off = False
+    is_off = devices_cool = False
 
     def proven_off(self):
         return self.is_off
@@ -222,6 +222,51 @@ def test_a_supply_that_is_unknown_for_long_and_a_silent_valve_are_a_dew_alarm():
     eq(row.step(100), [])
     row = SilentRow(fws_supply_c=None)  # a restart while the bus is silent
     eq((row.step(14), row.step()), ([], suspect))
+
+
+def test_after_a_restart_without_readings_the_valve_opens_no_further_than_it_was_found():
+    """A unit that sees neither the heat nor the facility water took its safe opening."""
+    for is_heat_known in (False, True):
+        context, readings, limits = DewContext(), DewReadings(), DewLimits()
+        control = DewControl(context, DewCooling(), readings)
+        control.use_limits(limits)
+        if is_heat_known:
+            control.step(0, 1.0)
+        readings.supply_c = readings.return_c = readings.flow_lpm = None
+        readings.fws_supply_c, found = None, []
+        for second in range(20):
+            context.arbiters[VALVE].claims = []
+            readings.valve_pct = 22.0 + second
+            limits.devices_cool = 5 <= second < 18
+            conditions = control.step(0, 1.0)
+            claims = context.arbiters[VALVE].claims
+            found.append((claims, bool(conditions)))
+        hold = (PROTECTION, "dew", AT_MOST, 22.0, "dew, supply unknown")
+        if is_heat_known:  # facility water and heat of before: the known limit, and no alarm
+            eq({claims[0][3] for claims, _ in found}, {90.0})
+            eq([is_alarm for _, is_alarm in found], [False] * 20)
+        else:
+            eq([claims for claims, _ in found], [[]] * 5 + [[hold]] * 13 + [[]] * 2)
+            eq([is_alarm for _, is_alarm in found], [False] * 14 + [True] * 6)
+
+
+def test_the_alarm_of_a_start_without_readings_ends_with_a_shut_valve_or_with_readings():
+    for valve_pct, is_off, expected in (
+        (0.9, False, False),
+        (1.1, False, True),
+        (30.0, True, False),
+    ):
+        context, readings, limits = DewContext(), DewReadings(), DewLimits()
+        control = DewControl(context, DewCooling(), readings)
+        control.use_limits(limits)
+        limits.is_off = is_off
+        readings.supply_c = readings.return_c = readings.flow_lpm = None
+        readings.valve_pct = valve_pct
+        for _ in range(20):
+            conditions = control.step(0, 1.0)
+        eq((valve_pct, is_off, bool(conditions)), (valve_pct, is_off, expected))
+        readings.supply_c, readings.return_c = 25.0, 30.0
+        eq(control.step(0, 1.0), [])
 
 
 def test_a_valve_that_answers_or_was_shut_and_warm_water_are_no_dew_alarm():

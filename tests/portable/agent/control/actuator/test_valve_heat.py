@@ -78,13 +78,27 @@ def test_the_supply_and_one_of_the_returns_must_have_fallen():
         eq((falls, count), (falls, expected))
 
 
+def test_the_fall_counts_from_the_highest_value_of_the_closed_valve():
+    """The row warms behind the closed valve; then the valve is turned."""
+    for rise_k, expected in ((0.0, 0), (1.4, 0), (1.6, 1)):
+        row = ClosedRow(fall_k_s=0.0)
+        row.run(1)
+        cold = row.readings.supply_c, row.readings.return_c
+        count = 0
+        for warmer_k in (rise_k, 0.0):
+            row.readings.supply_c, row.readings.return_c = [c + warmer_k for c in cold]
+            for _ in range(6):
+                count += row.sign.step(0.0, 0.0, row.readings, row.exchanger, 1.0)
+        eq((rise_k, count), (rise_k, expected))
+
+
 def test_a_lag_of_the_exchanger_is_allowed():
     for share, expected in ((0.55, 0), (0.65, 1), (1.2, 1)):
         row = ClosedRow()
         row.run(34)
         e = share * row.exchanger.effectiveness(100.0)
         row.readings.supply_c = row.return_c - e * (row.return_c - 10.0)
-        row.sign._start_supply_c = 99.0
+        row.sign._highest_supply_c = 99.0
         count = 0
         for _ in range(6):
             count += row.sign.step(0.0, 0.0, row.readings, row.exchanger, 1.0)
@@ -121,7 +135,7 @@ def test_unknown_temperatures_show_nothing():
 
 def test_water_near_the_return_shows_nothing():
     """The effectiveness of a small difference is not exact."""
-    for span_k, expected in ((3.9, 0), (4.1, 1)):
+    for span_k, expected in ((2.4, 0), (2.6, 1)):
         row = ClosedRow(fall_k_s=0.0)
         row.run(1)
         row.return_c = 10.0 + span_k
