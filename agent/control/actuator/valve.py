@@ -158,7 +158,10 @@ class ValveSign:
         opposite = exchanger.flow_at(100.0 - position_pct) / factor
         is_opposite = self._moves_opposite(position_pct, fws_lpm, exchanger.flows[-1], dt)
         most_lpm = opposite * max(1.0, factor)  # a valve that is larger than configured
-        is_opposite = is_opposite and _CLOSE * opposite < fws_lpm < most_lpm / _CLOSE
+        is_between = _CLOSE * opposite < fws_lpm < most_lpm / _CLOSE
+        if fws_lpm < _NORMAL * expected:  # a valve of any size gives more at its position
+            is_between = _NEAR * opposite < fws_lpm < _FACTOR * opposite
+        is_opposite = is_opposite and is_between
         if position_pct <= _LOW_PCT:
             least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
             is_far = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * most_lpm

@@ -141,6 +141,16 @@ def reversed_flow(exchanger, position_pct):
     return exchanger.flow_at(100.0 - position_pct)
 
 
+def test_a_reversed_valve_of_another_size_is_found_while_it_is_far_open():
+    """Nothing is known of its size. Below half the stroke it could be a larger one."""
+    for size, expected in ((0.35, 0), (0.7, 1), (2.0, 1), (3.0, 1)):
+        found = move_valve(100.0, 80.0, lambda hx, p, size=size: size * reversed_flow(hx, p))
+        eq((size, found), (size, expected))
+    for size, expected in ((0.7, 0), (2.0, 0)):
+        found = move_valve(46.0, 26.0, lambda hx, p, size=size: size * reversed_flow(hx, p))
+        eq((size, found), (size, expected))
+
+
 def test_flow_against_the_movement_shows_a_reversed_valve():
     for start, end in ((54.0, 34.0), (100.0, 80.0), (46.0, 70.0), (30.0, 46.0)):
         eq((start, move_valve(start, end, reversed_flow)), (start, 1))
