@@ -20,10 +20,11 @@ above the dew point, it opens: at a closed valve no relation can prove the suspe
 
 While the supply is not known after that, and in each mode of manual operation, the opening of the
 valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`. Loads
-that are proven off give no heat: the supply falls to the facility water. If that is colder than the
-dew point and the open valve does not answer, this is an alarm too. After `_UNSEEN_S` it is one with
-any load: less flow, or less heat, would wet the row, and no order can prevent it. Facility water
-that was never read counts as cold then. After a gap of `_SUSPECT_S` the first reading decides
+that draw less give less heat, and a flow that may be low (`ControlReadings.low_flow_k`) cools more.
+Loads that are proven off give no heat: the supply falls to the facility water. If that is colder
+than the dew point and the open valve does not answer, this is an alarm too. After `_UNSEEN_S` it is
+one with any load: less flow, or less heat, would wet the row, and no order can prevent it. Facility
+water that was never read counts as cold then. After a gap of `_SUSPECT_S` the first reading decides
 immediately.
 
 After a restart the heat or the facility water can be unknown with the supply. Then the valve opens
@@ -97,7 +98,7 @@ class DewControl:
         self._fws_supply_c: float | None = None
         self._valve_pct = _OPEN_PCT
         self._first_pct: float | None = None
-        self._unknown_s = self._suspect_s = 0.0
+        self._unknown_s = self._suspect_s = self._low_flow_k = 0.0
         self._part = 1.0
 
     def use_limits(self, limits: "LoadLimitsView | None") -> None:
@@ -128,6 +129,7 @@ class DewControl:
             if self._unknown_s >= _SUSPECT_S:
                 guard.restart()
             self._unknown_s, self._is_unseen = 0.0, False
+            self._low_flow_k = readings.low_flow_k
             self._update_heat(dt)
             low_c = supply_c - self._cooling.uncertainty_k
             was_closing = guard.closing
@@ -170,9 +172,10 @@ class DewControl:
             self._claim_bounds(least_pct)
         else:
             heat_w = 0.0 if is_off else self._heat_w
-            self._limit_opening(
-                heat_w, guard_c + _SAFE_K, PROTECTION, "dew, supply unknown", least_pct
-            )
+            if heat_w is not None and self._limits is not None:
+                heat_w = min(heat_w, self._limits.load_w)
+            safe_c = guard_c + _SAFE_K + self._low_flow_k
+            self._limit_opening(heat_w, safe_c, PROTECTION, "dew, supply unknown", least_pct)
         fws_c = self._fws_supply_c
         is_cold = fws_c is not None and fws_c < guard_c
         is_unmeasured = fws_c is None or (self._heat_w is None and not is_off)

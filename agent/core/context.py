@@ -207,6 +207,11 @@ if TYPE_CHECKING:
             ...
 
         @property
+        def load_w(self) -> int:
+            """The power of all loads, W: measured, or at most this."""
+            ...
+
+        @property
         def devices_warm(self) -> "bool | None":
             """Whether all device temperatures are too high for their power; None: none is known."""
             ...

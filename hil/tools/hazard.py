@@ -60,6 +60,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--word", action="append", default=[], metavar="WORD", help="a fault of each case"
     )
+    parser.add_argument(
+        "--vary",
+        action="store_true",
+        help="draw the row too: valve size, set-point, water, room, load, a step, a restart",
+    )
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
     add_options(parser, "one for each core")
     parser.add_argument(
@@ -301,7 +306,7 @@ def _make_jobs(arguments: argparse.Namespace) -> list[tuple[Any, ...]]:
         if word not in faults_by_word():
             hint = suggest_name(word, faults_by_word())
             raise BenchError(f"--word: {word!r} is no fault{hint}")
-    options = CaseOptions(arguments.load, arguments.site, tuple(arguments.word))
+    options = CaseOptions(arguments.load, arguments.site, tuple(arguments.word), arguments.vary)
     keep = arguments.keep is not None
     seeds = [(first + i, 2) for i in range(pairs)] + [(first + i, 3) for i in range(triples)]
     return [(seed, fault_count, options, arguments.dut, keep) for seed, fault_count in seeds]
@@ -327,6 +332,7 @@ def _repeat_command(result: CaseResult, arguments: argparse.Namespace) -> str:
     options = "" if arguments.load is None else f" --load {arguments.load:g}"
     options += "" if arguments.site is None else f" --site {arguments.site}"
     options += "".join(f" --word {word}" for word in arguments.word)
+    options += " --vary" * arguments.vary
     return f"coldloop hil hazard {number} --seed {result.seed}{options} --dut {arguments.dut}"
 
 

@@ -26,6 +26,7 @@ class LoadLimits:
         self.cap_permille = 1000
         self.is_new = False
         self.devices_warm: bool | None = None
+        self.load_w = 0
         self.has_shut_branch = self.is_branch_shut = self.is_flow_needed = False
         self.is_flow_little = self.is_flow_seen = self.devices_cool = False
         self._ignores_limit = self._ignores_off = False

@@ -34,7 +34,13 @@ from drivers.tools.lib.profile_folders import profile_files
 
 _PACKAGES = ("agent", "drivers", "protocols")
 _KEPT_S = 86_400
-_LOADING = ("agent/*/schema.py", "agent/config/*.py", "drivers/device/profile*.py")
+_LOADING = (
+    "agent/*/schema.py",
+    "agent/config/*.py",
+    "agent/core/component/registry.py",
+    "agent/power/build.py",
+    "drivers/device/profile*.py",
+)
 """Modules that run only while a configuration or a profile is loaded: their line numbers cost
 space, and a message about either has its path instead.
 """

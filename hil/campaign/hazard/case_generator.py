@@ -4,10 +4,15 @@
 Does not judge; see `hil.campaign.hazard.invariants`. The words are drawn first, then their values.
 So each pair of words is equally probable. After 120 s without a fault the first fault starts. A
 quarter of the runs end their faults, and last 300 s longer.
+
+`CaseOptions.is_varied` draws the row too, from a stream of its own: the size of its valve,
+set-point, facility water and room, the load and a step of it (a further fault), and more often a
+restart. What holds for one row need not hold for another one.
 """
 
 import random
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.hazard.injected_faults import InjectedFault, faults_by_word
@@ -36,6 +41,19 @@ _SECTIONS = "cooling, safety, throttle, remote, log, retain"
 _INTERMEDIATE_PROBABILITY = 0.1
 _CLEARED_PROBABILITY = 0.25
 _RESTART_FAULTS = {"power_cut", RESTART_WORD}
+_VALVE_SIZES = (0.7, 1.0, 1.0, 2.0, 3.0, 4.0)
+_VARIED_LOADS_KW = (8.0, 15.0, 30.0, 60.0, 90.0)
+_VARIED_SITES: dict[str, dict[str, tuple[float, ...]]] = {
+    "warm": {"fws_c": (18.0, 22.0, 24.0), "room_humidity_pct": (45.0, 60.0)},
+    "cold": {
+        "fws_c": (6.0, 10.0, 14.0),
+        "room_humidity_pct": (45.0, 60.0, 70.0),
+        "setpoint_c": (18.0, 20.0, 24.0, 28.0),
+    },
+}
+_STEP_PROBABILITY, _VARIED_RESTART_PROBABILITY = 0.6, 0.3
+_STEP_KW = (5.0, 15.0, 30.0, 60.0, 90.0, 100.0)
+_STEP_S = (100, 220)
 
 
 @dataclass(frozen=True)
@@ -52,11 +70,12 @@ class HazardCase:
 
 @dataclass(frozen=True)
 class CaseOptions:
-    """Fixed values of the options `--load` and `--site`; None: drawn."""
+    """Fixed values of the options `--load` and `--site`; None: drawn. `is_varied`: draw the row."""
 
     load_kw: float | None = None
     site: str | None = None
     words: tuple[str, ...] = ()
+    is_varied: bool = False
 
 
 def generate_case(seed: int, count: int, options: CaseOptions) -> HazardCase:
@@ -86,7 +105,8 @@ def generate_case(seed: int, count: int, options: CaseOptions) -> HazardCase:
         _make_settings(faults, load_kw, site),
         tuple(sorted(events, key=lambda event: event.at_s)),
     )
-    return HazardCase(seed, faults, site, scenario, end_s, restart_s)
+    case = HazardCase(seed, faults, site, scenario, end_s, restart_s)
+    return _vary_row(case, options) if options.is_varied else case
 
 
 def _draw_faults(
@@ -109,6 +129,34 @@ def _draw_intermediate(
     if word == RESTART_WORD and _RESTART_FAULTS & {fault.word for fault in faults}:
         return None
     return rng.choice(faults_by_word()[word][:3])
+
+
+def _vary_row(case: HazardCase, options: CaseOptions) -> HazardCase:
+    """Draw the row of a case, a step of its load, and a restart if it has none."""
+    rng = random.Random(f"hazard/row/{case.seed}")
+    load_kw = rng.choice(_VARIED_LOADS_KW) if options.load_kw is None else options.load_kw
+    site: dict[str, Any] = {
+        name: rng.choice(values) for name, values in _VARIED_SITES[case.site].items()
+    }
+    size = rng.choice(_VALVE_SIZES)
+    events, restart_s, faults = list(case.scenario.events), case.restart_s, case.faults
+    step = InjectedFault("it_load", rng.choice(_STEP_KW))
+    if rng.random() < _STEP_PROBABILITY and step.word not in {fault.word for fault in faults}:
+        faults += (step,)
+        events.append(ScenarioEvent(float(rng.randint(*_STEP_S)), step.word, step.value))
+    is_restarted = bool(_RESTART_FAULTS & {event.do for event in events})
+    if rng.random() < _VARIED_RESTART_PROBABILITY and not is_restarted:
+        restart_s = rng.randint(*_STEP_S) + 0.5
+        events.append(ScenarioEvent(restart_s, RESTART_WORD, None))
+    shown = ", ".join(f"{name} {value:g}" for name, value in site.items())
+    settings = replace(case.scenario.settings, it_kw=load_kw, valve_size=size, **site)
+    scenario = replace(
+        case.scenario,
+        title=f"{case.scenario.title}, varied: {load_kw:g} kW, valve_size {size:g}, {shown}",
+        settings=settings,
+        events=tuple(sorted(events, key=lambda event: event.at_s)),
+    )
+    return replace(case, faults=faults, scenario=scenario, restart_s=restart_s)
 
 
 def _make_event(fault: InjectedFault, at_s: float, end_s: float | None) -> ScenarioEvent:

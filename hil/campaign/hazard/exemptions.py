@@ -19,7 +19,7 @@ class Exemption:
     case too. `lead_s`: the other words start at most this time before the first word, s. A
     controller that had more time must have acted. `alarm`: the code that must have been raised for
     a person. `text`: a part of what was seen: a supply below the dew point that no controller can
-    prevent still needs its alarm.
+    prevent still needs its alarm. `is_restarted`: the controller was restarted.
     """
 
     invariant: str
@@ -33,6 +33,7 @@ class Exemption:
     alarm: str = ""
     text: str = ""
     max_load_kw: float = 0.0
+    is_restarted: bool = False
 
     @property
     def label(self) -> str:
@@ -63,6 +64,7 @@ class Exemption:
             and case.scenario.settings.it_kw >= self.min_load_kw
             and (not self.max_load_kw or case.scenario.settings.it_kw <= self.max_load_kw)
             and self.site in ("", case.site)
+            and (not self.is_restarted or case.restart_s is not None)
             and (not self.values or values[self.words[-1]] in self.values)
             and (self.lead_s is None or self._lead_s(case) <= self.lead_s)
         )
@@ -90,6 +92,7 @@ def load_exemptions() -> tuple[Exemption, ...]:
             entry.get("alarm", ""),
             entry.get("text", ""),
             float(entry.get("max_load_kw", 0.0)),
+            bool(entry.get("is_restarted", False)),
         )
         for entry in load_table("exemptions")["exemption"]
         for first in ([word] if word else [] for word in entry.get("each_of", [""]))

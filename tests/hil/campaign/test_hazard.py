@@ -103,6 +103,24 @@ def test_seed_determines_the_case() -> None:
     assert len(generate_case(7, 3, ANY).faults) == 3
 
 
+def test_a_varied_case_has_the_same_faults_in_another_row() -> None:
+    varied = [generate_case(seed, 2, CaseOptions(is_varied=True)) for seed in range(60)]
+    plain = [generate_case(seed, 2, ANY) for seed in range(60)]
+    assert [case.faults[:2] for case in varied] == [case.faults for case in plain]
+    assert {fault.word for case in varied for fault in case.faults[2:]} == {"it_load"}
+    assert {case.scenario.settings.valve_size for case in varied} == {0.7, 1.0, 2.0, 3.0, 4.0}
+    assert {case.scenario.settings.it_kw for case in varied} == {8.0, 15.0, 30.0, 60.0, 90.0}
+    words = [[event.do for event in case.scenario.events] for case in varied]
+    assert 20 < sum("it_load" in events for events in words) < 50
+    restarts = [events.count("board_restart") for events in words]
+    assert max(restarts) == 1
+    assert 10 < sum(restarts) < 30
+    assert all(find_problem(case.scenario) is None for case in varied)
+    fixed = generate_case(3, 2, CaseOptions(load_kw=60.0, is_varied=True))
+    assert fixed.scenario.settings.it_kw == 60.0
+    assert fixed == generate_case(3, 2, CaseOptions(load_kw=60.0, is_varied=True))
+
+
 def test_drawn_cases_are_valid() -> None:
     for seed in range(150):
         for count in (2, 3):

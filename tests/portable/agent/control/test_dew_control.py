@@ -37,9 +37,10 @@ class DewCooling:
     def __init__(self):
         self.dew_limit = self
         self.guard_c = self.dew_c = 15.0
+        self.supply_limit_c = 17.0
 
     def max_valve_pct(self, heat_w, fws_supply_c, supply_c):
-        eq(supply_c, 17.0)
+        self.supply_limit_c = supply_c
         if fws_supply_c > supply_c:
             return None
         return heat_w / 1000.0
@@ -49,6 +50,7 @@ class DewReadings:
     def __init__(self):
         self.supply_c, self.return_c, self.flow_lpm, self.fws_supply_c = 20.0, 30.0, 150.0, 10.0
         self.lowest_supply_c = self.lowest_reading_c = None
+        self.low_flow_k = 0.0
         self.valve_pct = 40.0
 
 
@@ -95,6 +97,7 @@ class DewLimits:
     """The loads. `is_off`: they have drawn no power since an order."""
 
     is_off = devices_cool = False
+    load_w = 1_000_000
 
     def proven_off(self):
         return self.is_off
@@ -222,6 +225,26 @@ def test_a_supply_that_is_unknown_for_long_and_a_silent_valve_are_a_dew_alarm():
     eq(row.step(100), [])
     row = SilentRow(fws_supply_c=None)  # a restart while the bus is silent
     eq((row.step(14), row.step()), ([], suspect))
+
+
+def test_less_power_of_the_loads_and_a_low_flow_close_the_valve_further():
+    """While the supply is unknown. More power does not open it: it can be a false report."""
+    for load_w, low_flow_k, valve_pct, supply_c in (
+        (200_000, 0.0, 90.0, 17.0),
+        (36_000, 0.0, 36.0, 17.0),
+        (90_000, 4.0, 90.0, 21.0),
+    ):
+        context, readings, limits, cooling = DewContext(), DewReadings(), DewLimits(), DewCooling()
+        control = DewControl(context, cooling, readings)
+        control.use_limits(limits)
+        limits.load_w, readings.low_flow_k = load_w, low_flow_k
+        for _ in range(100):
+            control.step(0, 1.0)
+        readings.supply_c, readings.low_flow_k = None, 0.0
+        context.arbiters[VALVE].claims = []
+        control.step(0, 1.0)
+        found = context.arbiters[VALVE].claims[0][3], cooling.supply_limit_c
+        eq((load_w, low_flow_k, found), (load_w, low_flow_k, (valve_pct, supply_c)))
 
 
 def test_after_a_restart_without_readings_the_valve_opens_no_further_than_it_was_found():
