@@ -279,7 +279,7 @@ class PowerLimitComponent(Component):
             is_worse = is_worse or (load.is_hot, load.is_overheated) > was
             if device.is_warm or (device.is_compared and (supply_c is None or is_shut)):
                 load.watch(_WATCH_US, now)
-        limits.load_w = self.measurement.load_w(now)
+        limits.report_power(self.measurement.load_w(now))
         is_warm = all_warm(self.devices)
         # A supply that has become warmer makes devices warm, but not hot.
         are_hot = False not in [device.load.is_hot for device in self.devices if device.is_warm]

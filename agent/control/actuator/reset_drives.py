@@ -52,13 +52,13 @@ class DriveReset:
             self._mains_low_at = now
         for i, drive in enumerate(self.drives):
             tripped_at = self._tripped_at[i]
+            wait_us = self._delays[i] if now > self._mains_low_at else _LONGEST_WAIT_US
             if not drive.tripped() or drive.session.name in locked:
                 self._tripped_at[i], self._delays[i] = None, _RESET_DELAY_US
             elif tripped_at is None or drive.session.write_unverified:
                 self._tripped_at[i] = now  # a drive that takes no writes would use up the resets
             elif (
-                now - tripped_at
-                >= (self._delays[i] if now > self._mains_low_at else _LONGEST_WAIT_US)
+                now - tripped_at >= wait_us
                 and drive.session.answered_at > tripped_at
                 and self._count(tripped_at, now)
             ):

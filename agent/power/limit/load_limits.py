@@ -6,8 +6,8 @@ Does not send limits and does not decide when loads are in danger; see `agent.po
 If its owner does not renew it, it ends. `is_new`: an order has just begun, and must not wait for
 the next cycle. `has_shut_branch`: a device that is only warm is limited too. `is_branch_shut`: it
 is certain, so a device whose temperature is not read any more counts as hot. In the other
-direction, `devices_warm` tells the protection what the device temperatures show, and
-`is_flow_needed` that one of them is hot behind a shut branch.
+direction, `devices_warm` tells the protection what the device temperatures show,
+`is_flow_needed` that one of them is hot behind a shut branch, and `load_w` what the loads draw.
 """
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ class LoadLimits:
         self.cap_permille = 1000
         self.is_new = False
         self.devices_warm: bool | None = None
-        self.load_w = 0
+        self.load_w = sum([load.max_w for load in loads])
         self.has_shut_branch = self.is_branch_shut = self.is_flow_needed = False
         self.is_flow_little = self.is_flow_seen = self.devices_cool = False
         self._ignores_limit = self._ignores_off = False
@@ -60,6 +60,10 @@ class LoadLimits:
         show that their load needs no limit.
         """
         self.devices_warm, self.devices_cool = devices_warm, devices_cool
+
+    def report_power(self, load_w: int) -> None:
+        """Record the power of all loads, W: measured, or at most this."""
+        self.load_w = load_w
 
     def report_shut_branch(
         self, may_be_shut: bool, is_shut: bool, is_flow_little: bool = False

@@ -80,9 +80,10 @@ def test_last_claim_wins_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def find_order_effect() -> object:
-    """Block a pump and let the mains dip: several components act in the same ticks."""
+    """Block a pump and let the mains dip for 2 s: several components act in the same ticks."""
     case = generate_case(1, 2, CaseOptions(90.0, "warm", ("pump_seized", "grid_dip")))
     events = tuple(replace(e, at_s=e.at_s - 100.0, for_s=None) for e in case.scenario.events)
+    events = tuple(replace(e, for_s=2.0) if e.do == "grid_dip" else e for e in events)
     return judge_component_order(
         replace(case, scenario=replace(case.scenario, events=events, seconds=100))
     )

@@ -5,6 +5,7 @@ import json
 
 from agent.core.errors import CommandError, ConfigError
 from agent.port_numbers import RECEIVER
+from agent.power.limit.load_limits import LoadLimits
 from agent.remote.message.canonical import without_secrets
 from protocols.cbor import Map
 from protocols.time_units import SECOND
@@ -458,6 +459,19 @@ def test_points_and_status():
     assert at > 0
     shown = json.loads(rig.state.split(b"\0", 1)[1])["throttle"]
     eq((shown["state"], shown["loads"][0]["shown_w"]), ("free", 10_000))
+
+
+def test_the_power_of_the_loads_is_reported_and_is_their_rating_before():
+    """The bound of the dew point uses it while the supply is unknown."""
+    rig = make_rig()
+    component = rig.component
+    rated_w = sum([load.max_w for load in component.loads])
+    eq(LoadLimits(component.agent, component.loads).load_w, rated_w)
+    for load in component.loads:
+        load.is_on = False
+    rig.run(3)
+    eq(component.load_limits.load_w, component.measurement.load_w(rig.now))
+    eq(component.load_limits.load_w < rated_w, True)
 
 
 def test_a_load_without_a_report_makes_the_sum_unmeasured():
