@@ -155,9 +155,7 @@ class DewControl:
         return [(AlarmRecord(DEW.code, state, DEW.text, DEW.per, DEW.ends_trial), "", text)]
 
     def _step_unknown(self, guard_c: float) -> None:
-        """Limit the valve while the supply is unknown, by the last known heat. It may be wet if the
-        valve does not answer: without any heat immediately, else after `_UNSEEN_S`.
-        """
+        """Limit the valve while the supply is unknown, by the last known heat."""
         is_off = self._limits is not None and self._limits.proven_off()
         low_c = self._readings.lowest_reading_c
         is_warm = low_c is not None and low_c >= guard_c + _WARM_K
@@ -176,6 +174,12 @@ class DewControl:
                 heat_w = min(heat_w, self._limits.load_w)
             safe_c = guard_c + _SAFE_K + self._low_flow_k
             self._limit_opening(heat_w, safe_c, PROTECTION, "dew, supply unknown", least_pct)
+        self._judge_unknown(guard_c, is_off)
+
+    def _judge_unknown(self, guard_c: float, is_off: bool) -> None:
+        """Judge whether the row may be wet: the valve does not answer, or a heat or facility water
+        that was never read permits no limit. Without any heat immediately, else after `_UNSEEN_S`.
+        """
         fws_c = self._fws_supply_c
         is_cold = fws_c is not None and fws_c < guard_c
         is_unmeasured = fws_c is None or (self._heat_w is None and not is_off)

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from agent.core.context import SessionView
 
 _LOW_PCT = 30.0
-_FACTOR, _LEAST_SHARE = 5.0, 1 / 10
-"""A valve of four times the configured size gives four times the flow of its position."""
+_LEAST_SHARE = 1 / 10
 _NEAR, _FAR = 4 / 10, 16 / 10
 _NORMAL, _ROSE = 1 / 2, 3 / 2
 _MOVED_PCT, _CHANGED, _CLOSE, _LEAST = 8.0, 13 / 10, 75 / 100, 4 / 100
@@ -160,10 +159,10 @@ class ValveSign:
         most_lpm = opposite * max(1.0, factor)  # a valve that is larger than configured
         is_between = _CLOSE * opposite < fws_lpm < most_lpm / _CLOSE
         if fws_lpm < _NORMAL * expected:  # a valve of any size gives more at its position
-            is_between = _NEAR * opposite < fws_lpm < _FACTOR * opposite
+            is_between = _NEAR * opposite < fws_lpm < exchanger.most_size * opposite
         is_opposite = is_opposite and is_between
         if position_pct <= _LOW_PCT:
-            least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
+            least = exchanger.most_size * expected + _LEAST_SHARE * exchanger.flows[-1]
             is_far = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * most_lpm
             is_opposite = is_opposite or (is_far and fws_lpm > _ROSE * self._normal_lpm)
         elif self._trial_s > 0.0 and position_pct >= _OPEN_PCT:

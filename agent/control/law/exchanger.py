@@ -45,8 +45,10 @@ class Exchanger:
     `valve_flow_factor`: real facility water flow over the flow of the characteristic. `shape`: its
     local correction at 0, 20 ... 100 %. `real_flows`: flow at each position of the table.
     `may_learn_ua`: the readings permit learning of `ua_factor`. `table_lpm`: secondary flow of the
-    table.
+    table. `most_size`: a flow of so many times that of the characteristic can be a larger valve.
     """
+
+    most_size = 5.0
 
     def __init__(self, model: "dict[str, Any]") -> None:
         self._ua = 1000.0 * model["ua_kw_k"]

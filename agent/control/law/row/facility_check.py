@@ -19,8 +19,8 @@ position; the reading of a suspect meter does, while R1 agrees with it. A return
 not used until R1 agrees with it, or while R1 says nothing, until it is in the range of the other
 temperatures for `_APART_S`: an estimate of the supply must not be too high. A flow that jumps away
 from that of its position is not used for this estimate while R1 says nothing, if the water becomes
-warmer: some of it flows. Up to `_MOST_SIZE` times that of its position is used: the valve may be
-larger than configured. All else uses the flow: the heat may have no way out.
+warmer: some of it flows. Up to `Exchanger.most_size` times that of its position is used: the valve
+may be larger than configured. All else uses the flow: the heat may have no way out.
 """
 
 TYPE_CHECKING = False
@@ -33,7 +33,6 @@ _APART_S, _FLOW_PROOF_S, _RETURN_PROOF_S, _AGREE_S = 9.5, 14.5, 19.5, 59.5
 _NEAR = 3 / 2
 _SLACK, _LEAST_FLOW = 3 / 100, 3 / 10
 """Of the design flow of the facility, and of the row."""
-_MOST_SIZE = 5.0
 _SLACK_K, _INFORMATIVE_K, _MOST_K = 5 / 10, 3.0, 1000.0
 _MISFIT, _FLOW_OFF, _CURVE_OFF = 1 / 3, 10 / 100, 2 / 100
 """Of the heat, beyond `_SLACK_K`. A flow of the position that agrees within `_CURVE_OFF` accuses a
@@ -142,7 +141,8 @@ class FacilityCheck:
         is_possible = _is_possible(r)
         by_heat = None if misfit is None else misfit <= _MISFIT and is_possible
         if by_heat is None and self.is_jump_unproven and not fits_curve and _takes_heat(r):
-            is_by_size = curve_lpm is not None and curve_lpm < lpm < _MOST_SIZE * curve_lpm
+            most_size = balance.exchanger.most_size
+            is_by_size = curve_lpm is not None and curve_lpm < lpm < most_size * curve_lpm
             self.estimate_lpm = None if is_by_size else curve_lpm
         is_flow_third = False
         if misfit is not None and curve_misfit is not None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Facility water at each limit of its check, with an exchanger whose numbers are easy to divide."""
 
+from agent.control.law.exchanger import Exchanger
 from agent.control.law.row.facility_check import FacilityCheck
 from agent.control.law.row.readings import RowReadings
 from tests.portable.support.check import eq
@@ -10,6 +11,7 @@ class LinearExchanger:
     """1 L/min for each percent (or `flow_at`), 100 W/K for each L/min, effectiveness 0.5."""
 
     design_lpm = fws_design_lpm = 100.0
+    most_size = Exchanger.most_size
 
     def __init__(self, flow_at=None):
         self._flow_at = flow_at
