@@ -100,6 +100,11 @@ class SnmpProcess:
             InformSender(text, settings.folder, settings.root) for text in settings.receivers
         ]
 
+    @property
+    def finds_hangs(self) -> bool:
+        """Whether a hanging snmpd is found now: one has answered the question of the watch."""
+        return self._hang_watch.had_answer
+
     async def run(self) -> None:
         """Run until cancelled. Raises OpsError: the settings are wrong, or no snmpd."""
         settings = self._settings

@@ -36,6 +36,10 @@ def test_snmpd_that_hangs_is_started_again(
     """`relay`: the program that snmpd waits for."""
     rig = SnmpRig(tmp_path, times=QUICK)
     with rig.serve():
+        end = time.monotonic() + 300  # a watch that is late itself waits longer
+        while not rig.process.finds_hangs:  # before the first answer nothing is killed
+            assert time.monotonic() < end
+            time.sleep(0.05)
         first = pid = rig.process.daemon_pid
         if victim == "relay":
             assert "INTEGER" in rig.ask("snmpbulkwalk", ".1.3.6.1.4.1")
@@ -46,7 +50,6 @@ def test_snmpd_that_hangs_is_started_again(
             if victim == "relay":
                 rig.ask("snmpget", ".1.3.6.1.4.1.1", timeout=1)
                 rig.ask("snmpbulkwalk", ".1.3.6.1.4.1", timeout=1)
-            end = time.monotonic() + 300  # a watch that is late itself waits longer
             while rig.process.daemon_pid == first:
                 assert time.monotonic() < end
                 time.sleep(0.05)
