@@ -32,6 +32,8 @@ _CASE_MAX_C, _CASE_LIMITED_C = 85.0, 95.0
 _LIMIT_US = 2 * SECOND
 _DEW_TOLERANCE_K = 0.05
 _HOLD_US = 60 * SECOND
+_UNDER_WAY_US = SECOND // 2
+"""A service carries out an order of before the restart within this time."""
 _HIGHEST_MILLI_C = 45_000
 """Highest set-point of the supply: overheating has priority over condensation."""
 _STALE_US = 5 * SECOND
@@ -310,7 +312,7 @@ class RestartInvariant(Invariant):
         if self.case.restart_s is None:
             return
         elapsed = truth.now - int(self.case.restart_s * SECOND)
-        if elapsed < 0:
+        if elapsed < _UNDER_WAY_US:
             self._limits = {load.name: (load.is_on, load.limit_w) for load in truth.loads}
             return
         if elapsed > _HOLD_US or self._limits is None:
