@@ -9,7 +9,7 @@ package need more members, the package extends `Context` in a module of its own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Protocol
 
     from agent.core.actuator import Decision, SetpointRequest
@@ -335,6 +335,11 @@ if TYPE_CHECKING:
         @property
         def uplink(self) -> "UplinkView | None":
             """The MQTT connection."""
+            ...
+
+        @property
+        def arbiters(self) -> "Mapping[str, ArbiterView]":
+            """The arbiter of each actuator; empty on a unit without components."""
             ...
 
         @property

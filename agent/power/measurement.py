@@ -6,6 +6,7 @@ Does not decide about limits; see `agent.power.component`. It passes the reading
 power of the loads, it is read again first.
 """
 
+from agent.core.actuator import FANS
 from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none
 from agent.power.detector.headroom import CoolingHeadroom
 from agent.power.detector.heat_loss_detector import CONFIRMED, SUSPECTED, HeatLossDetector
@@ -25,6 +26,7 @@ _SATURATED_PCT = 1.0
 _ABOVE_SETPOINT_K = 2.0
 _HOTTEST_C = 80
 _CLOSED_PCT = 5.0
+_RESERVE_PCT = 75.0
 
 
 class PowerMeasurement:
@@ -107,6 +109,12 @@ class PowerMeasurement:
         self._least_pct = min(self._least_pct, position)
         return self._least_pct < self._known_pct - _CLOSED_PCT
 
+    def _have_fans_reserve(self) -> bool:
+        """Return whether the fans of the own cooler run well below full speed."""
+        fans = self._agent.arbiters.get(FANS)
+        output_pct = None if fans is None or fans.decision is None else fans.decision.output
+        return output_pct is not None and output_pct < _RESERVE_PCT
+
     def measure(self, now: int) -> None:
         """Pass the present readings on."""
         loop, return_c = self._agent.supply_loop, value_or_none(self._return, now)
@@ -114,7 +122,7 @@ class PowerMeasurement:
             self._supply.value(now), return_c, value_or_none(self._flow, now), self.load_w(now), now
         )
         inlet_c = None if self.headroom.is_still else value_or_none(self._fws_supply, now)
-        self.inlet_trend.add(inlet_c, supply_c, now)
+        self.inlet_trend.add(inlet_c, supply_c, now, self._have_fans_reserve())
         rise_k = None if return_c is None or supply_c is None else return_c - supply_c
         self.headroom.step(
             None if supply_c is None else (self._supply_at, supply_c),

@@ -4,11 +4,15 @@
 The first reset follows `_RESET_DELAY_US` after the trip. If the drive stays tripped, each further
 delay is `_LONGER` times as long: a brown-out can last for a minute. A drive that has not replied
 since its trip, or since its last reset, gets none: on a slow line the reset could be lost, and
-would still count.
+would still count. While all drives are tripped, each gets a reset after `_LAST_US` in any case:
+nothing else moves the coolant, and without a meter of the mains a long brown-out looks like a
+drive that fails.
 
-Low mains explain a trip: its resets have a limit of their own, `_BY_MAINS` times as high, so that
-dips in a thunderstorm do not stop the pumps for an hour. While the mains are low a reset has no
-effect: it waits for them, at most `_LONGEST_WAIT_US`, because their meter can be false.
+Low mains explain a trip: its resets have a limit of their own, `_BY_MAINS` times as high, and they
+do not count any more when the drives have run for `_PROVEN_US`. So dips in a thunderstorm do not
+stop the pumps for an hour. While the mains are low a reset has no effect: it waits for them. Their
+meter can be false, so one reset follows after `_LOW_US`, and then each `_LAST_US`; they do not
+count.
 
 Does not select the running pumps; see `agent.control.pump_group`.
 """
@@ -23,8 +27,9 @@ if TYPE_CHECKING:
 _RESET_DELAY_US, _LONGER = 5 * SECOND, 4
 _HOUR_US = 3600 * SECOND
 _MAINS_LOW = "mains_low"
-_BY_MAINS, _NEAR_US, _LONGEST_WAIT_US = 4, 3 * SECOND, 30 * SECOND
+_BY_MAINS, _NEAR_US = 4, 3 * SECOND
 """A trip up to `_NEAR_US` after low mains is explained by them."""
+_PROVEN_US, _LOW_US, _LAST_US = 60 * SECOND, 120 * SECOND, 300 * SECOND
 
 
 class DriveReset:
@@ -38,7 +43,9 @@ class DriveReset:
         self.drives = drives
         self._max_per_hour = max_per_hour
         self._alarms = alarms
+        self._is_low = False
         self._mains_low_at = -_HOUR_US
+        self._last_tripped_at = 0
         self._own: list[int] = []
         self._by_mains: list[int] = []
         self._tripped_at: list[int | None] = [None] * len(drives)
@@ -48,25 +55,44 @@ class DriveReset:
         """Reset at most one drive. Return its index or -1. The caller sends it no request in this
         cycle. `locked`: names of drives in local mode; they get no reset.
         """
-        if self._alarms.active and _MAINS_LOW in self._alarms.codes():
-            self._mains_low_at = now
+        tripped = [drive.tripped() for drive in self.drives]
+        self._update_mains(now)
+        if True in tripped:
+            self._last_tripped_at = now
+        elif now - self._last_tripped_at >= _PROVEN_US:
+            self._by_mains.clear()
         for i, drive in enumerate(self.drives):
             tripped_at = self._tripped_at[i]
-            wait_us = self._delays[i] if now > self._mains_low_at else _LONGEST_WAIT_US
-            if not drive.tripped() or drive.session.name in locked:
+            if not tripped[i] or drive.session.name in locked:
                 self._tripped_at[i], self._delays[i] = None, _RESET_DELAY_US
             elif tripped_at is None or drive.session.write_unverified:
                 self._tripped_at[i] = now  # a drive that takes no writes would use up the resets
-            elif (
-                now - tripped_at >= wait_us
-                and drive.session.answered_at > tripped_at
-                and self._count(tripped_at, now)
+            elif drive.session.answered_at > tripped_at and self._is_due(
+                i, now - tripped_at, now, False not in tripped
             ):
                 self._tripped_at[i] = now
-                self._delays[i] *= _LONGER
+                self._delays[i] = _LAST_US if self._is_low else self._delays[i] * _LONGER
                 drive.reset()
                 return i
         return -1
+
+    def _update_mains(self, now: int) -> None:
+        was_low = self._is_low
+        self._is_low = bool(self._alarms.active) and _MAINS_LOW in self._alarms.codes()
+        if self._is_low:
+            self._mains_low_at = now
+        elif was_low:  # resets without effect show nothing about the drives
+            self._delays = [_RESET_DELAY_US] * len(self.drives)
+
+    def _is_due(self, i: int, waited_us: int, now: int, all_tripped: bool) -> bool:
+        """Return whether drive `i` gets a reset, and count it."""
+        if not self._max_per_hour:
+            return False
+        if self._is_low:
+            return waited_us >= max(_LOW_US, self._delays[i])
+        if waited_us >= self._delays[i] and self._count(now - waited_us, now):
+            return True
+        return all_tripped and waited_us >= _LAST_US
 
     def _count(self, tripped_at: int, now: int) -> bool:
         """Count a reset. Return whether one was left in the last hour."""

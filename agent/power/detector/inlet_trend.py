@@ -6,6 +6,9 @@ If its inlet rises by more than 1 K/min over `_SPAN_US`, the supply `_AHEAD_MIN`
 the inlet then, and the present distance from the inlet to the supply. The trend ends when the inlet
 has not risen for `_SPAN_US`. A jump is no trend: the sensor is faulty, or the supply shows it soon.
 
+Fans of the unit's own cooler that are not near full speed have not failed: they save energy, and
+the water warms by design. Then there is no prediction and no alarm.
+
 A missing reading, a jump and water that stands end the prediction, but not the alarm `inlet_rises`:
 they do not show that the water has stopped to warm. Only readings over `_SPAN_US` do.
 """
@@ -31,8 +34,16 @@ class InletTrend:
         self.predicted_c: float | None = None
         self._samples: list[tuple[int, float]] = []
 
-    def add(self, inlet_c: "float | None", supply_c: "float | None", now: int) -> None:
-        """Add the temperatures at `now`; °C."""
+    def add(
+        self,
+        inlet_c: "float | None",
+        supply_c: "float | None",
+        now: int,
+        have_fans_reserve: bool = False,
+    ) -> None:
+        """Add the temperatures at `now`; °C. `have_fans_reserve`: the cooler can reject more."""
+        if have_fans_reserve:
+            self.is_rising, self.predicted_c = False, None
         samples = self._samples
         if inlet_c is None or supply_c is None:
             self.predicted_c = None
@@ -46,7 +57,7 @@ class InletTrend:
         if len(samples) > _SAMPLES:
             samples.pop(0)
         elapsed = now - samples[0][0]
-        if elapsed < _SPAN_US:
+        if elapsed < _SPAN_US or have_fans_reserve:
             self.predicted_c = None
             return
         rate = (inlet_c - samples[0][1]) * 60_000_000 / elapsed

@@ -44,6 +44,8 @@ _LOADING = (
 """Modules that run only while a configuration or a profile is loaded: their line numbers cost
 space, and a message about either has its path instead.
 """
+_ARITHMETIC = ("protocols/signing/ed25519.py", "protocols/orbit/sgp4.py")
+"""Arithmetic of a standard without input or output: the line of its caller is enough."""
 _SKIPPED = "profile.schema.json"
 
 
@@ -132,8 +134,8 @@ def compile_module(name: str, cache: Path) -> bytes:
     with contextlib.suppress(FileNotFoundError):
         return (cache / known.read_text(encoding="ascii")).read_bytes()
     source = _short_names().shorten(module, board_source(raw, module))
-    is_loading = any(fnmatch.fnmatchcase(name, pattern) for pattern in _LOADING)
-    options = ("-O3",) if is_loading else ()
+    has_no_lines = any(fnmatch.fnmatchcase(name, text) for text in (*_LOADING, *_ARITHMETIC))
+    options = ("-O3",) if has_no_lines else ()
     compiled = compile_source(module, source, cache, options)
     _make_folder(known.parent)
     temporary = known.with_suffix(f".{os.getpid()}")

@@ -48,3 +48,12 @@ def test_missing_evidence_ends_the_prediction_and_not_the_alarm():
     eq(trend.is_rising, True)
     feed(trend, [23.0], at_s)
     eq(trend.is_rising, False)
+
+
+def test_a_cooler_whose_fans_have_a_reserve_has_not_failed():
+    trend, at_s = rising()
+    trend.add(21.8, 30.0, at_s * SECOND, True)
+    eq((trend.is_rising, trend.predicted_c), (False, None))
+    trend.add(22.0, 30.0, (at_s + 5) * SECOND)
+    eq(trend.is_rising, True)
+    near(trend.predicted_c, 22.0 + 2.4 * 9.0 + (30.0 - 22.0), 1e-3)

@@ -49,7 +49,8 @@ def run(resets, begin_s, end_s, locked=()):
 
 
 def test_drives_are_reset_after_5_s_one_at_a_time_and_at_most_3_times_an_hour():
-    drives = [TrippedDrive("a"), TrippedDrive("b")]
+    drives = [TrippedDrive("a"), TrippedDrive("b"), TrippedDrive("c")]
+    drives[2].is_tripped = False
     resets = reset_of(*drives)
     eq(run(resets, 0, 60), [(5, 0), (6, 1), (25, 0)])
     eq(run(resets, 60, 3605), [])
@@ -58,10 +59,21 @@ def test_drives_are_reset_after_5_s_one_at_a_time_and_at_most_3_times_an_hour():
     eq(run(resets, 3609, 9000), [])
 
 
+def test_while_all_drives_are_tripped_each_gets_a_reset_in_300_s():
+    drives = [TrippedDrive("a"), TrippedDrive("b")]
+    eq(
+        run(reset_of(*drives), 0, 700),
+        [(5, 0), (6, 1), (25, 0), (306, 1), (325, 0), (606, 1), (625, 0)],
+    )
+    eq(run(reset_of(*drives, max_per_hour=0), 0, 700), [])
+    drives[1].is_tripped = False
+    eq(run(reset_of(*drives), 0, 3600), [(5, 0), (25, 0), (105, 0)])
+
+
 def test_a_drive_that_stays_tripped_waits_longer_each_time_and_then_begins_again():
     drive = TrippedDrive("a")
     resets = reset_of(drive, max_per_hour=9)
-    eq(run(resets, 0, 500), [(5, 0), (25, 0), (105, 0), (425, 0)])
+    eq(run(resets, 0, 500), [(5, 0), (25, 0), (105, 0), (405, 0)])
     drive.is_tripped = False
     run(resets, 500, 501)
     drive.is_tripped = True
@@ -94,14 +106,28 @@ def test_a_trip_by_low_mains_has_a_limit_of_its_own():
     eq(run_dips(resets, drive, alarms, 4000, 12), 12)
 
 
-def test_a_reset_waits_for_low_mains_up_to_30_s():
-    for low_s, found in ((20, [20, 40]), (28, [28, 48]), (40, [30, 50])):
+def test_drives_that_have_run_for_60_s_have_their_resets_for_low_mains_again():
+    for proven_s, left in ((40, 0), (61, 9)):
+        drive, alarms = TrippedDrive("a"), ShownAlarms()
+        resets = reset_of(drive, alarms=alarms)
+        run_dips(resets, drive, alarms, 0, 12)
+        run(resets, 144, 144 + proven_s)
+        eq((proven_s, run_dips(resets, drive, alarms, 144 + proven_s, 9)), (proven_s, left))
+
+
+def test_a_reset_waits_for_low_mains_and_follows_soon_after_them():
+    for low_s, found in (
+        (20, [20, 40, 120]),
+        (118, [118, 138, 218]),
+        (123, [120, 125, 145, 225]),
+        (440, [120, 420, 440, 460]),
+    ):
         alarms = ShownAlarms()
         resets = reset_of(TrippedDrive("a"), alarms=alarms)
         alarms.set_low(True)
         got = run(resets, 0, low_s)
         alarms.set_low(False)
-        got += run(resets, low_s, 60)
+        got += run(resets, low_s, max(low_s + 30, 230))
         eq((low_s, [second for second, _ in got]), (low_s, found))
 
 
