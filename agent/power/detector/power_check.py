@@ -7,7 +7,7 @@ temperature differences are in K.
 A fall that no lower limit explains is used when the rise of the case above the supply has
 fallen by 1/`_FALL_DIVISOR` of what it must fall, or is as small as the power needs. Until then the
 power from before counts. Else a service that shows too little power would make its device look hot,
-and its limit would take the heat from the row. Without the usual flow a device stays hot at a small
+and its limit would take the heat from the row. Behind a shut branch a device stays hot at a small
 power, so each power is used.
 
 The power from before falls with a lag (`follow_down`), so that many small falls are one. The rise
@@ -44,8 +44,8 @@ class PowerCheck:
         now_us: int,
     ) -> float:
         """Return the power to use for the reported `power`. `last`: the power that the device shows
-        now, `limit`: the limit of the load, `rise_k`: case minus supply, None without the usual
-        flow or without both, `full_k`: that at the rating.
+        now, `limit`: the limit of the load, `rise_k`: case minus the last supply, None
+        behind a shut branch or without both, `full_k`: that at the rating.
         """
         if rise_k is None:
             self.forget()

@@ -32,7 +32,7 @@ _CASE_MAX_C, _CASE_LIMITED_C = 85.0, 95.0
 _LIMIT_US = 2 * SECOND
 _DEW_TOLERANCE_K = 0.05
 _HOLD_US = 60 * SECOND
-_UNDER_WAY_US = SECOND // 2
+_UNDER_WAY_US = SECOND
 """A service carries out an order of before the restart within this time."""
 _HIGHEST_MILLI_C = 45_000
 """Highest set-point of the supply: overheating has priority over condensation."""

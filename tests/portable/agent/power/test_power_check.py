@@ -33,7 +33,7 @@ def test_a_lower_limit_explains_a_fall():
     eq(check([(0.1, 27.0)], limit=0.5), ([0.5], 0))
 
 
-def test_without_the_usual_flow_each_power_is_used():
+def test_behind_a_shut_branch_each_power_is_used():
     eq(check([(0.1, 27.0), (0.1, None), (0.2, None)]), ([0.9, 0.1, 0.2], 0))
 
 
@@ -88,13 +88,25 @@ def test_a_service_that_shows_too_little_power_has_no_hot_device():
     eq((bench.load.is_hot, bench.load.is_case_false), (False, False))
 
 
-def test_a_device_that_stays_warm_without_the_usual_flow_is_hot():
-    for flow in ({}, {"is_flow_seen": True, "is_branch_shut": True}):
-        eq(run_false_power(31, 0, **flow).load.is_hot, True)
-    bench = run_false_power(31, 0, is_flow_seen=True)
-    for _ in range(20):
-        bench.step(62.0, 0)
-    eq((bench.load.is_hot, bench.load.is_case_false), (True, False))
+def test_a_device_that_stays_warm_behind_a_shut_branch_is_hot():
+    bench = run_false_power(31, 0, is_flow_seen=True, is_branch_shut=True)
+    eq(bench.load.is_hot, True)
+
+
+def test_a_false_power_without_any_other_reading_makes_no_device_hot():
+    """A silent bus: supply and flow are not known. All loads were switched off."""
+    for lie_first in (True, False):
+        bench = run_false_power(31, 0 if lie_first else 900, is_flow_seen=True)
+        for _ in range(60):
+            bench.step(62.0, 0, supply_c=None)
+        eq((lie_first, bench.load.is_hot, bench.heat.is_warm), (lie_first, False, False))
+
+
+def test_a_loss_of_flow_beside_a_false_power_is_hot():
+    bench = run_false_power(31, 0)
+    seen = [bench.step(62.0 + 2.0 * i, 0) for i in range(1, 14)]
+    eq((seen[0][0], seen[2][0]), (False, True))
+    eq([hot for _, hot, _ in seen].index(True), 4)
 
 
 def test_without_a_temperature_no_power_is_suspect():
