@@ -47,7 +47,7 @@ _PUMPS = object_of(
             "start slot of this unit; units start in the order of their slots", 0, 1023, 0
         ),
         "slot_s": number("additional start delay for each slot, s", 0, 60, 0),
-        "auto_reset": number("maximum resets of a tripped drive in an hour", 0, 10, 3),
+        "auto_reset": number("resets of drives in an hour; more while all are tripped", 0, 10, 3),
         "glance_ms": number("poll period of running drives, ms; 0: once a cycle", 0, 1000, 200),
     },
 )
@@ -126,7 +126,7 @@ _FANS = object_of(
         "max_pct": number("maximum speed and fail-safe speed, %", 10, 100, 100),
         "rate_pct_per_s": number("rate limit of the speed, % per second", 0.05, 10, 0.5),
         "middle_pct": number("position to which the fans move the valve, %", 20, 100, 70),
-        "auto_reset": number("maximum resets of tripped drives in an hour", 0, 10, 3),
+        "auto_reset": number("resets of drives in an hour; more while all are tripped", 0, 10, 3),
         "wet_above_c": number(
             "outdoor temperature above which the cooler wets its pads by its own thermostat, °C",
             -60,

@@ -27,6 +27,7 @@ _ABOVE_SETPOINT_K = 2.0
 _HOTTEST_C = 80
 _CLOSED_PCT = 5.0
 _RESERVE_PCT = 75.0
+"""Fans below this speed have a reserve. Those of a cooler that fails are moved above it."""
 
 
 class PowerMeasurement:

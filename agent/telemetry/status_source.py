@@ -3,12 +3,12 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Protocol
 
     from agent.clock.clock_context import ClockContext
     from agent.core.component.base import Component
-    from agent.core.context import ArbiterView, SensorView
+    from agent.core.context import SensorView
     from agent.core.fault.guard import Guard
     from agent.fieldbus.fieldbus import Fieldbus
     from agent.telemetry.rows import Telemetry
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
         @property
         def guard(self) -> "Guard":
             """The guard with the counts of contained faults."""
-            ...
-
-        @property
-        def arbiters(self) -> "Mapping[str, ArbiterView]":
-            """The arbiter of each actuator; empty on a unit without components."""
             ...
 
         @property

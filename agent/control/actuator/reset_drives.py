@@ -34,7 +34,7 @@ _PROVEN_US, _LOW_US, _LAST_US = 60 * SECOND, 120 * SECOND, 300 * SECOND
 
 class DriveReset:
     """Resets `drives`, one at a time, at most `max_per_hour` times an hour in total, and more often
-    if `alarms` show that the mains were low.
+    if `alarms` show that the mains were low, or while all are tripped. 0: none.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class DriveReset:
             elif tripped_at is None or drive.session.write_unverified:
                 self._tripped_at[i] = now  # a drive that takes no writes would use up the resets
             elif drive.session.answered_at > tripped_at and self._is_due(
-                i, now - tripped_at, now, False not in tripped
+                i, tripped_at, now, False not in tripped
             ):
                 self._tripped_at[i] = now
                 self._delays[i] = _LAST_US if self._is_low else self._delays[i] * _LONGER
@@ -77,6 +77,7 @@ class DriveReset:
         return -1
 
     def _update_mains(self, now: int) -> None:
+        """Note whether the mains are low, and begin the delays again when they return."""
         was_low = self._is_low
         self._is_low = bool(self._alarms.active) and _MAINS_LOW in self._alarms.codes()
         if self._is_low:
@@ -84,15 +85,16 @@ class DriveReset:
         elif was_low:  # resets without effect show nothing about the drives
             self._delays = [_RESET_DELAY_US] * len(self.drives)
 
-    def _is_due(self, i: int, waited_us: int, now: int, all_tripped: bool) -> bool:
+    def _is_due(self, i: int, tripped_at: int, now: int, are_all_tripped: bool) -> bool:
         """Return whether drive `i` gets a reset, and count it."""
         if not self._max_per_hour:
             return False
+        waited_us = now - tripped_at
         if self._is_low:
             return waited_us >= max(_LOW_US, self._delays[i])
-        if waited_us >= self._delays[i] and self._count(now - waited_us, now):
+        if waited_us >= self._delays[i] and self._count(tripped_at, now):
             return True
-        return all_tripped and waited_us >= _LAST_US
+        return are_all_tripped and waited_us >= _LAST_US
 
     def _count(self, tripped_at: int, now: int) -> bool:
         """Count a reset. Return whether one was left in the last hour."""

@@ -177,8 +177,8 @@ class DeviceHeat:
         self, power_ratio: float, case_c: float, supply_c: "float | None", now: int
     ) -> float:
         """Return the share of the rating to use for the reported one."""
-        load, last_c = self.load, self._supply_c if supply_c is None else supply_c
-        rise_k = None if last_c is None or self._is_branch_shut else case_c - last_c
+        load, supply_c = self.load, self._supply_c if supply_c is None else supply_c
+        rise_k = None if supply_c is None or self._is_branch_shut else case_c - supply_c
         limit_ratio, full_k = load.limit_w / load.max_w, load.load_class.rise_k * self._factor
         return self._power_check.step(
             power_ratio, self._power_ratio, limit_ratio, rise_k, full_k, now

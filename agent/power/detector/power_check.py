@@ -44,8 +44,8 @@ class PowerCheck:
         now_us: int,
     ) -> float:
         """Return the power to use for the reported `power`. `last`: the power that the device shows
-        now, `limit`: the limit of the load, `rise_k`: case minus the last supply, None
-        behind a shut branch or without both, `full_k`: that at the rating.
+        now, `limit`: the limit of the load, `rise_k`: case minus the last supply, None behind a
+        shut branch or without both, `full_k`: that at the rating.
         """
         if rise_k is None:
             self.forget()

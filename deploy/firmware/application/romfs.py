@@ -134,7 +134,7 @@ def compile_module(name: str, cache: Path) -> bytes:
     with contextlib.suppress(FileNotFoundError):
         return (cache / known.read_text(encoding="ascii")).read_bytes()
     source = _short_names().shorten(module, board_source(raw, module))
-    has_no_lines = any(fnmatch.fnmatchcase(name, text) for text in (*_LOADING, *_ARITHMETIC))
+    has_no_lines = any(fnmatch.fnmatchcase(name, pattern) for pattern in (*_LOADING, *_ARITHMETIC))
     options = ("-O3",) if has_no_lines else ()
     compiled = compile_source(module, source, cache, options)
     _make_folder(known.parent)

@@ -408,7 +408,9 @@ def test_shed_on_one_lie_violates_i6() -> None:
     assert invariant.violation is not None
 
 
-@pytest.mark.parametrize(("raised_s", "violates"), [(140.0, True), (130.5, False)])
+@pytest.mark.parametrize(
+    ("raised_s", "violates"), [(140.0, True), (131.5, True), (131.25, False), (130.5, False)]
+)
 def test_raised_limit_after_a_restart_violates_i9(raised_s: float, violates: bool) -> None:
     """A service still carries out an order of before the restart."""
     case = replace(make_case(InjectedFault("facility_flow_lost")), restart_s=130.5)
