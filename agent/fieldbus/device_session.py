@@ -294,7 +294,7 @@ class DeviceSession:
                     cycle.verify()
         elif kind == RECOVERY_KIND:
             self._probe_done(tag, result)
-        elif kind == WRITE_KIND:
-            self._write_cycle.handle_result(tag, ok)
-        elif kind <= CHANNEL_KIND:
-            self._channels[CHANNEL_KIND - kind].cycle.handle_result(tag, ok)
+        elif kind != WATCHDOG_KIND:
+            cycle = self._cycles[0 if kind == WRITE_KIND else 1 + CHANNEL_KIND - kind]
+            cycle.handle_result(tag, ok)
+            self.wants_poll = self.wants_poll or cycle.wants_readback

@@ -77,8 +77,7 @@ EXEMPT = {
     },
     "agent/core/fault/containment.py": {"agent.event"},
     "agent/fieldbus/device_session.py": {
-        *("self._poll_cycle.handle_result", "self._write_cycle.handle_result"),
-        "self._channels[CHANNEL_KIND - kind].cycle.handle_result",
+        *("self._poll_cycle.handle_result", "cycle.handle_result"),  # of the session itself
         *("result.status", "result.values"),  # of a record
     },
     "agent/fieldbus/poll_cycle.py": {"result.status", "result.values"},

@@ -41,7 +41,8 @@ _SECTIONS = "cooling, safety, throttle, remote, log, retain"
 _INTERMEDIATE_PROBABILITY = 0.1
 _CLEARED_PROBABILITY = 0.25
 _RESTART_FAULTS = {"power_cut", RESTART_WORD}
-_VALVE_SIZES = (0.7, 1.0, 1.0, 2.0, 3.0, 4.0)
+_VALVE_SIZES = (0.7, 1.0, 1.0, 2.0, 2.5)
+"""Up to the oversize of the acceptance table, with 2.5 times the size."""
 _VARIED_LOADS_KW = (8.0, 15.0, 30.0, 60.0, 90.0)
 _VARIED_SITES: dict[str, dict[str, tuple[float, ...]]] = {
     "warm": {"fws_c": (18.0, 22.0, 24.0), "room_humidity_pct": (45.0, 60.0)},

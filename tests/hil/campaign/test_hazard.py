@@ -108,7 +108,7 @@ def test_a_varied_case_has_the_same_faults_in_another_row() -> None:
     plain = [generate_case(seed, 2, ANY) for seed in range(60)]
     assert [case.faults[:2] for case in varied] == [case.faults for case in plain]
     assert {fault.word for case in varied for fault in case.faults[2:]} == {"it_load"}
-    assert {case.scenario.settings.valve_size for case in varied} == {0.7, 1.0, 2.0, 3.0, 4.0}
+    assert {case.scenario.settings.valve_size for case in varied} == {0.7, 1.0, 2.0, 2.5}
     assert {case.scenario.settings.it_kw for case in varied} == {8.0, 15.0, 30.0, 60.0, 90.0}
     words = [[event.do for event in case.scenario.events] for case in varied]
     assert 20 < sum("it_load" in events for events in words) < 50

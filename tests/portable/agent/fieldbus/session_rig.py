@@ -123,6 +123,8 @@ class SessionRig:
                         self.pending_replies.append((self.now + delay, reply))
                 for result in self.bus.take_results():
                     self.session.handle_result(result)
+                if self.session.wants_poll:
+                    self.session.send_early_poll()
             self.now = end
         return self
 

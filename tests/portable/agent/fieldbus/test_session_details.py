@@ -255,6 +255,39 @@ def test_outputs_that_another_master_changes_are_read_five_times_a_second():
     assert not rig.session.contest_due(rig.now)
 
 
+def cycles_beside_writer(rig, count):
+    """Run cycles; at the end of each one another master writes 7."""
+    for _ in range(count):
+        rig.cycle()
+        rig.drive.table[1] = 7
+
+
+def test_another_master_that_writes_before_the_first_reading_is_named():
+    rig = SessionRig().cycle()
+    rig.drive.table[1] = 7
+    rig.session.claim_outputs()
+    channel = rig.session.claim_outputs()
+    for view in (rig.session, channel):
+        view.request_outputs([(1, 50)])
+        cycles_beside_writer(rig, 4)
+        assert rig.session.changed_by_other
+        assert not rig.session.write_unverified
+        view.withhold_outputs()
+        rig.cycle(62)
+        assert not rig.session.changed_by_other
+
+
+def test_a_refused_write_is_read_back_and_not_called_foreign():
+    rig = SessionRig().cycle()
+    rig.drive.ignores_writes = True
+    rig.request(1, 50)
+    rig.cycle(5)
+    assert not rig.session.write_unverified
+    rig.cycle(6)
+    assert rig.session.write_unverified
+    assert not rig.session.changed_by_other
+
+
 def test_a_channel_polls_early_and_follows_ramps():
     rig = SessionRig(profile_with("SpeedControlPercent", ramp=20)).cycle()
     rig.session.claim_outputs()
