@@ -51,10 +51,8 @@ _RESTORE_K = 12 / 100
 _MOVED_K = 40 / 100
 _SWAPPED_RISE_K = 10 / 10
 _FACILITY_APART_K = 10.0
-_SPARE_K = 30 / 10
-_RECENT_MOVE_S, _MOVING_SUPPLY = 5.0, 3.0
-_LOW_FLOW = 15 / 100
-"""A filter of the bench that is 95 % clogged leaves this part of the flow at full speed."""
+_SPARE_K, _RECENT_MOVE_S, _LOW_FLOW = 30 / 10, 5.0, 15 / 100
+"""`_LOW_FLOW`: what a filter of the bench that is 95 % clogged leaves at full speed."""
 _UNPROVEN = RANGE, RATE
 """Reasons that no relation gave."""
 _NO_FINE = ("", "facility")
@@ -125,7 +123,7 @@ class RowPlausibility:
         self.hydraulics.step(r, dt)
         flow = self.flow.value
         is_moving = self.hydraulics.moving_left_s > 0.0
-        rate_scale, supply_scale = (6.0, _MOVING_SUPPLY) if is_moving else (1.0, 1.0)
+        rate_scale, supply_scale = (6.0, 3.0) if is_moving else (1.0, 1.0)
         supply = self.supply.read(
             r.supply_c, 8 / 10 * supply_scale, 5 / 10 * supply_scale, 17 / 10, dt, r.supply_age_s
         )
@@ -140,6 +138,8 @@ class RowPlausibility:
             self._compare(r, flow, supply, return_c, dt)
         else:
             self._related_s = 0.0
+            if self.supply.suspect or self.return_signal.suspect:
+                self.factors.discard()
             self._compare_facility(r, supply, dt)
         self._settle(r, flow, dt)
         self._settle_facility(r, dt)

@@ -9,7 +9,9 @@ while the row is the usual one and R1 agrees. The first minute is repeated
 
 - if coolant was lost in it: what leaves by a leak takes heat with it;
 - once, if a sensor drifted by half a kelvin or more in it; a longer drift must be found;
-- if the caller has found that the learned factors were wrong (`restart`).
+- if the caller has found that the learned factors were wrong (`restart`);
+- from 1.0, if a sensor became suspect in it (`discard`): the mean of its first seconds is that of
+  the fault.
 """
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
@@ -48,6 +50,12 @@ class RiseFactors:
     def restart(self) -> None:
         """Begin the first minute again."""
         self._learned_s = 0.0
+
+    def discard(self) -> None:
+        """Forget the mean of a first minute that has not passed."""
+        if not self.are_learned:
+            self.heat = self.model = 1.0
+            self._learned_s = 0.0
 
     def follow_loss(self, is_level_low: bool, dt: float) -> bool:
         """Count the time of the first minute in which coolant was lost. Return whether it begins

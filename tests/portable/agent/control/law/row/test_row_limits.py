@@ -4,7 +4,7 @@
 from agent.control.law.plausibility import RowPlausibility
 from agent.control.law.row.hydraulics import FlowFactors
 from agent.control.law.row.readings import RowReadings
-from tests.portable.agent.control.law.row.row_rig import run, steady_row, step
+from tests.portable.agent.control.law.row.row_rig import run, steady_row, step, suspects
 from tests.portable.support.check import eq, near
 
 
@@ -59,3 +59,34 @@ def test_factors_of_the_heat_are_kept_once_they_are_learned():
     run(row, r, 600)
     assert min(row.learned()[0][2:]) > 0.5
     eq(RowPlausibility(None, 150.0).learned()[0][2:], [1.0, 1.0])  # there is nothing to learn
+
+
+def test_the_mean_of_a_first_minute_with_a_suspect_sensor_is_discarded():
+    for name in ("supply", "return_signal"):
+        row, r = steady_row()
+        run(row, r, 34)
+        right_c = r.supply_c, r.return_c
+        offset_k = 2.3 if name == "supply" else -2.3
+        for k in (offset_k, 8.0 * offset_k):  # learned at first, then faster than it can move
+            r.supply_c, r.return_c = right_c
+            if name == "supply":
+                r.supply_c += k
+            else:
+                r.return_c += k
+            run(row, r, 6)
+        eq(getattr(row, name).suspect, "rate")
+        eq((row.factors.heat, row.factors.model), (1.0, 1.0))
+        r.supply_c, r.return_c = right_c
+        run(row, r, 70)
+        eq(suspects(row), ("", "", "", ""))
+
+
+def test_a_later_suspicion_keeps_the_learned_factors():
+    row, r = steady_row()
+    r.return_c += 0.2
+    run(row, r, 120)
+    learned = row.factors.heat
+    assert learned > 1.0
+    r.supply_c += 12.0
+    run(row, r, 5)
+    eq((row.supply.suspect, row.factors.heat), ("rate", learned))
