@@ -296,5 +296,5 @@ class DeviceSession:
             self._probe_done(tag, result)
         elif kind != WATCHDOG_KIND:
             cycle = self._cycles[0 if kind == WRITE_KIND else 1 + CHANNEL_KIND - kind]
-            cycle.handle_result(tag, ok)
-            self.wants_poll = self.wants_poll or cycle.wants_readback
+            if cycle.handle_result(tag, ok):
+                self.poll_early()

@@ -15,7 +15,7 @@ An output that the polls have shown, and that has another value without a write 
 changed by another master (`changed_by_other`). So was a single output that, after a write, is
 neither between the value before and the requested one. It is written again immediately. After a
 restart this session has not shown its value yet, and another master can write between a write and
-the next poll. So an output that was written again is read back immediately (`wants_readback`).
+the next poll. So an output that was written again is read back immediately.
 
 A request to a lost device can be out of date when the device replies again. Such a request waits
 until the loops have decided again. The write cycle acts by the states of `session_state`.
@@ -60,14 +60,12 @@ _DECISION_CYCLES = 2
 class WriteCycle:
     """The writes of one device. `identify` starts the identification of an unknown device.
 
-    `wants_readback`: the device has acknowledged a repeated batch, and is to be read now.
     `unverified`: the polls do not show the requested values. `error` is the reason if the last
     batch could not be made, else empty.
     """
 
     # The values of a device without outputs: as class attributes they cost it no heap.
     unverified = False
-    wants_readback = False
     error = ""
     state = NONE
     _priority = WRITE
@@ -214,14 +212,15 @@ class WriteCycle:
         if not self._write_active:
             self._acknowledged = False
 
-    def handle_result(self, tag: "RequestTag", ok: bool) -> None:
-        """Handle the end of one request of the batch.
+    def handle_result(self, tag: "RequestTag", ok: bool) -> bool:
+        """Handle the end of one request of the batch. Return whether to read the outputs now,
+        because the device has acknowledged a repeated batch.
 
         The next request can need the one that failed, for example a remote bit. The rest of the
         batch then waits for the retry. A stop continues after any failure.
         """
         if tag.number != self._batch_number:
-            return
+            return False
         self._write_active = False
         self._acknowledged = self._acknowledged and ok
         if self.state == WAITING:
@@ -229,7 +228,8 @@ class WriteCycle:
         elif self._batch_pdus and (ok or self._batch_priority == STOP):
             self._submit_next()
         else:
-            self.wants_readback = self._acknowledged and self._unverified_rounds >= _REWRITE_AFTER
+            return self._acknowledged and self._unverified_rounds >= _REWRITE_AFTER
+        return False
 
     # Verification.
 
@@ -248,7 +248,6 @@ class WriteCycle:
         """After a complete poll round: check whether it shows the requested values."""
         if self.state == NONE:
             return
-        self.wants_readback = False
         is_outside = self._is_outside()
         shown = self.state != PENDING and self._device.readback_matches(self._requested)
         if shown and (self._acknowledged or not self._write_only):
