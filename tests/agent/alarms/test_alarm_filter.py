@@ -323,3 +323,15 @@ def test_dew_without_a_root_is_sent_after_the_wait() -> None:
     found = AlarmFilter()
     raise_all(found, 0, "dew")
     assert named(found.poll(ROOT_WAIT_MS)) == ["raised dew"]
+
+
+def test_a_device_that_stays_hot_is_explained_by_the_coolant_that_is_lost() -> None:
+    found = AlarmFilter()
+    raise_all(found, 0, "flow_low", "device_hot:gpu1")
+    raise_all(found, 3000, "coolant_loss")
+    assert named(found.poll(3000)) == ["raised coolant_loss"]
+    found.change(10_000, False, "flow_low")
+    assert found.poll(10_000 + 2 * ROOT_END_MS) == []
+    found.change(60_000, False, "coolant_loss")
+    assert named(found.poll(60_000)) == ["cleared coolant_loss"]
+    assert named(found.poll(60_000 + ROOT_END_MS)) == ["raised device_hot:gpu1"]

@@ -64,3 +64,11 @@ def test_find_takes_a_code_a_source_and_a_number() -> None:
 
 def test_span() -> None:
     assert [span_text(s) for s in (90, 120, 3600, 604_800)] == ["90 s", "2 min", "1 h", "7 days"]
+
+
+def test_lost_coolant_explains_what_lost_flow_explains() -> None:
+    """Only a wet supply needs its own message: the lost coolant does not make it wet."""
+    entries = catalogue().entries
+    effects = {code for code, entry in entries.items() if "flow_low" in entry.suppressed_by}
+    same = {code for code in effects if "coolant_loss" in entries[code].suppressed_by}
+    assert effects - same == {"dew"}
