@@ -7,7 +7,7 @@ gives the estimates and finds the signal that does not agree. Temperatures in °
 
     R1   return - supply = q,  q = C1 (fws_return - fws_supply) / C
     R6   return - supply = e (return - fws_supply)      e: effectiveness, from both flows
-    hold return - supply = the last valid value      at the same heat, for `_HOLD_S`
+    hold return - supply = the last valid value      at the same heat, for some minutes
     R6   return = supply                             if both moved too fast and the valve is shut
 
 Flow and dP: see `agent.control.law.row.hydraulics`.
@@ -22,12 +22,10 @@ rough. `may_learn_ua` permits learning of the exchanger: a false sensor value mu
 model.
 """
 
-from collections import namedtuple
-
 from agent.control.law.row.checked_signal import RANGE, RATE, RELATION, CheckedSignal
 from agent.control.law.row.facility_temperature import FacilityTemperature
 from agent.control.law.row.hydraulics import RowHydraulics
-from agent.control.law.row.rise_factors import RiseFactors
+from agent.control.law.row.rise_estimate import EXCHANGER_LAG_S, RiseEstimate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,29 +38,21 @@ _GROSS_S = 19.5
 _STEADY_S = 29.5
 _UNSTEADY_S, _FIRST_UNSTEADY_S = 60.0, 30.0
 _FILTER_S = 60.0
-_EXCHANGER_LAG_S = 8.0
-_RISE_LAG_S = 30.0
-"""A step of the valve is in the facility flow immediately, and in its return later: the estimate
-from both would move the valve again.
-"""
-_HOLD_S = 200.0
 _FINE_K, _GROSS_K = 22 / 100, 15 / 10
 _RESTORE_K = 12 / 100
 _MOVED_K = 40 / 100
 _SWAPPED_RISE_K = 10 / 10
 _FACILITY_APART_K = 10.0
-_SPARE_K, _RECENT_MOVE_S, _LOW_FLOW = 30 / 10, 5.0, 15 / 100
-"""`_LOW_FLOW`: what a filter of the bench that is 95 % clogged leaves at full speed."""
+_SPARE_K = 30 / 10
+_RECENT_MOVE_S = 5.0
+_MOVING_RETURN, _MOVING_SUPPLY = 6.0, 3.0
+"""How much faster both may change while the flow moves."""
 _UNPROVEN = RANGE, RATE
 """Reasons that no relation gave."""
 _NO_FINE = ("", "facility")
 """The model of the exchanger is not exact enough to accuse the facility water of some tenths."""
 _OF_REASON = {RANGE: 4, RATE: 8}
 """A restart must not ask for other evidence than the reason of the suspicion does."""
-
-
-HeldRise = namedtuple("HeldRise", ("rise_k", "flow_lpm", "age_s"))
-"""The last valid return minus supply, the flow of that time, and the time since then."""
 
 
 class RowPlausibility:
@@ -79,10 +69,9 @@ class RowPlausibility:
         self.flow, self.dp = self.hydraulics.flow, self.hydraulics.dp
         self.fws_supply = FacilityTemperature()
         self.may_learn_ua = True
-        self.factors = RiseFactors()
+        self.rise = RiseEstimate(exchanger, design_lpm)
+        self.factors = self.rise.factors
         self.low_flow_k = self.too_high_k = 0.0
-        self.heat_rise_k: float | None = None
-        self.effectiveness: float | None = None
         self._exchanger = exchanger
         self._design_lpm = design_lpm
         self._fine_s = self._gross_s = self._steady_s = 0.0
@@ -92,12 +81,7 @@ class RowPlausibility:
         self._mean_fws_lpm = 0.0
         self._fine_residuals, self._gross_residuals, self._fast = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]
         self._last_supply_c = self._moving_k = 0.0
-        self._lagged_k: float | None = None
-        self._smooth_k: float | None = None
-        self._model_offset_k = 0.0
         self._related_s = _FILTER_S
-        self._held = HeldRise(0.0, 0.0, _HOLD_S)
-        self._heat_share = 1.0
         self._fws_supply_c: float | None = None
 
     @property
@@ -123,14 +107,14 @@ class RowPlausibility:
         self.hydraulics.step(r, dt)
         flow = self.flow.value
         is_moving = self.hydraulics.moving_left_s > 0.0
-        rate_scale, supply_scale = (6.0, 3.0) if is_moving else (1.0, 1.0)
+        rate_scale, supply_scale = (_MOVING_RETURN, _MOVING_SUPPLY) if is_moving else (1.0, 1.0)
         supply = self.supply.read(
             r.supply_c, 8 / 10 * supply_scale, 5 / 10 * supply_scale, 17 / 10, dt, r.supply_age_s
         )
         return_c = self.return_signal.read(
             r.return_c, 15 / 10 * rate_scale, rate_scale, rate_scale, dt, r.return_age_s
         )
-        self._update_model(r, flow)
+        self.rise.update(r, flow)
         if self.factors.follow_loss(r.is_level_low, dt):
             self._forget_means()
         self.too_high_k = 0.0
@@ -194,28 +178,13 @@ class RowPlausibility:
         self._steady_s = 0.0
         self._fine_residuals[:] = self._gross_residuals[:] = [0.0, 0.0]
 
-    def _update_model(self, r: "RowReadings", flow: "float | None") -> None:
-        """Update the rise by R1 and the effectiveness of R6; None: not known."""
-        self.heat_rise_k = self.effectiveness = None
-        exchanger, fws_supply_c, fws_lpm = self._exchanger, r.fws_supply_c, r.fws_flow_lpm
-        if exchanger is None or flow is None or fws_lpm is None or flow < self._design_lpm / 20.0:
-            return
-        exchanger.update_table(flow)
-        self.effectiveness = self.factors.model * exchanger.effectiveness_of(fws_lpm)
-        if r.fws_return_c is not None and fws_supply_c is not None:
-            heat_w = exchanger.fws_capacity(fws_lpm) * (r.fws_return_c - fws_supply_c)
-            self.heat_rise_k = self.factors.heat * heat_w / exchanger.tcs_capacity(flow)
-            capacity_w = self.factors.heat * exchanger.fws_capacity(fws_lpm)
-            self._heat_share = capacity_w / exchanger.tcs_capacity(flow)
-
     def _compare(
         self, r: "RowReadings", flow: "float | None", supply: float, return_c: float, dt: float
     ) -> None:
         """Compare both valid temperatures with R1 and R6."""
         rise_k = return_c - supply
-        if flow is not None and flow > 0.0:
-            self._held = HeldRise(rise_k, flow, 0.0)
-        q, e, fws_supply_c = self.heat_rise_k, self.effectiveness, r.fws_supply_c
+        self.rise.hold(rise_k, flow)
+        q, e, fws_supply_c = self.rise.by_heat_k, self.rise.effectiveness, r.fws_supply_c
         if fws_supply_c is not None:
             self.fws_supply.compare(supply, return_c, fws_supply_c, dt)
         if rise_k < -_SWAPPED_RISE_K and q is not None and q > _SWAPPED_RISE_K:
@@ -240,10 +209,10 @@ class RowPlausibility:
         _follow(self._gross_residuals, by_heat, by_model, weight)
         rate_k_s = (supply - self._last_supply_c) / dt if self._related_s > dt else 0.0
         self._last_supply_c = supply
-        self._moving_k += weight * (_EXCHANGER_LAG_S * rate_k_s - self._moving_k)
+        self._moving_k += weight * (EXCHANGER_LAG_S * rate_k_s - self._moving_k)
         # A moving valve shifts R1 by the lag of the facility return: the smaller residual counts. A
         # return that reads too low shifts R1 much more than R6.
-        _follow(self._fast, by_heat, by_model, dt / min(dt + _EXCHANGER_LAG_S, self._related_s))
+        _follow(self._fast, by_heat, by_model, dt / min(dt + EXCHANGER_LAG_S, self._related_s))
         heat_k, model_k = self._fast
         high_k = -max(heat_k, model_k)
         if high_k >= _GROSS_K and model_k < (1.0 - e / 2.0) * heat_k:
@@ -292,7 +261,7 @@ class RowPlausibility:
         """Compare a supply whose return is suspect with the facility side, by R1 and R6: the wrong
         one of both may have become valid. The band has the error of the model at a small flow.
         """
-        q, e, fws_supply_c = self.heat_rise_k, self.effectiveness, r.fws_supply_c
+        q, e, fws_supply_c = self.rise.by_heat_k, self.rise.effectiveness, r.fws_supply_c
         if (
             supply is None
             or q is None
@@ -333,7 +302,7 @@ class RowPlausibility:
         return_misfit = abs(by_heat - by_model - e * by_heat)
         largest = 5 / 100 + 12 / 100 * size
         is_explained = min(supply_misfit, return_misfit) <= largest
-        share = self._heat_share
+        share = self.rise.heat_share
         fits_facility = share > 0.0 and abs(by_heat * e / share - by_model) <= largest
         if fits_facility and (self.fws_supply.has_jumped or not is_explained):
             return "facility"
@@ -343,7 +312,7 @@ class RowPlausibility:
 
     def _settle_facility(self, r: "RowReadings", dt: float) -> None:
         """Settle the facility supply temperature; its estimate is R6, solved for it."""
-        estimate, e = None, self.effectiveness
+        estimate, e = None, self.rise.effectiveness
         is_valid = not (self.supply.suspect or self.return_signal.suspect)
         if is_valid and r.supply_c is not None and r.return_c is not None and (e or 0.0) > 1 / 10:
             estimate = r.return_c - (r.return_c - r.supply_c) / (e or 1.0)
@@ -357,8 +326,10 @@ class RowPlausibility:
         """Set the value of both temperatures: the readings, or their estimates."""
         supply = None if self.supply.suspect else r.supply_c
         return_c = None if self.return_signal.suspect else r.return_c
-        rise_k, uncertainty = self._rise(r, supply, return_c, flow, dt)
-        fws_supply_c, e, q = r.fws_supply_c, self.effectiveness, self.heat_rise_k
+        may_be_low = self.hydraulics.may_be_low
+        rise_k, uncertainty = self.rise.estimate(r, supply, return_c, flow, may_be_low, dt)
+        self.low_flow_k = self.rise.low_flow_k
+        fws_supply_c, e, q = r.fws_supply_c, self.rise.effectiveness, self.rise.by_heat_k
         return_estimate = supply_estimate = None
         if rise_k is not None:
             if supply is not None:
@@ -402,47 +373,6 @@ class RowPlausibility:
         supply, return_signal = self.supply.suspect, self.return_signal.suspect
         is_open = e is None or e > 5 / 100
         return not is_open and supply in _UNPROVEN and return_signal in _UNPROVEN
-
-    def _rise(
-        self,
-        r: "RowReadings",
-        supply: "float | None",
-        return_c: "float | None",
-        flow: "float | None",
-        dt: float,
-    ) -> "tuple[float | None, float]":
-        """Return the estimate of return minus supply, and its uncertainty, K."""
-        held = self._held
-        self._held = HeldRise(held.rise_k, held.flow_lpm, held.age_s + dt)
-        q, e, fws_supply_c = self.heat_rise_k, self.effectiveness, r.fws_supply_c
-        self.low_flow_k = 0.0
-        if e is not None and fws_supply_c is not None and return_c is not None:
-            model_k = e * (return_c - fws_supply_c)
-            lagged = model_k if self._lagged_k is None else self._lagged_k
-            self._lagged_k = lagged = lagged + dt / (dt + _EXCHANGER_LAG_S) * (model_k - lagged)
-            if q is not None:
-                self._model_offset_k += dt / (dt + _FILTER_S) * (lagged - q - self._model_offset_k)
-            self._smooth_k = None
-            return lagged, 5 / 10 + abs(self._model_offset_k)
-        self._lagged_k = None
-        if q is not None and supply is not None:
-            last = q if self._smooth_k is None else self._smooth_k
-            self._smooth_k = last + dt / (dt + _RISE_LAG_S) * (q - last)
-            return self._smooth_k, 1.0
-        self._smooth_k = None
-        if q is not None:
-            if self.hydraulics.may_be_low and (e or 0.0) > 5 / 100 and self._exchanger is not None:
-                # The same heat leaves at a larger rise, from a supply that is nearer to the water.
-                low = self._exchanger.effectiveness_at(
-                    _LOW_FLOW * (flow or 0.0), r.fws_flow_lpm or 0.0
-                )
-                self.low_flow_k = max(
-                    q * (1.0 / (e or 1.0) - 1.0 - (1.0 / low - 1.0) / _LOW_FLOW), 0.0
-                )
-            return q, 2.0
-        if flow is None or flow <= 0.0 or held.age_s >= _HOLD_S:
-            return None, 0.0
-        return held.rise_k * held.flow_lpm / flow, 1.0 + held.age_s / 50.0
 
 
 def _follow(filtered: "list[float]", first: float, second: float, weight: float) -> None:

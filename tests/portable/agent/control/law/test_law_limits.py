@@ -107,15 +107,10 @@ def test_a_supply_alone_is_compared_above_an_effectiveness_of_5_percent():
     row, r = steady_row()
     run(row, r, 120)
     for effectiveness, alone_s in ((0.5, 1.0), (0.0625, 1.0), (0.03125, 0.0), (None, 0.0)):
-        row.heat_rise_k, row.effectiveness, row._moving_left_s, row._apart_s = (
-            1.0,
-            effectiveness,
-            0.0,
-            0.0,
-        )
+        row.rise.by_heat_k, row.rise.effectiveness, row._apart_s = 1.0, effectiveness, 0.0
         row._compare_facility(r, 75.0, 1.0)
         eq((effectiveness, row._apart_s), (effectiveness, alone_s))
-    row.effectiveness = 0.5
+    row.rise.effectiveness = 0.5
     for supply in (None, 25.0):
         row._apart_s = 3.0
         row._compare_facility(r, supply, 1.0)

@@ -300,8 +300,8 @@ def trace_plausibility():
         row.step(r, 1.0)
         for signal in (row.supply, row.return_signal, row.flow, row.dp):
             out.add(signal.value, signal.uncertainty, signal.suspect)
-        out.add(row.may_learn_ua, row.factors.heat, row.factors.model, row.heat_rise_k)
-        out.add(row.effectiveness)
+        out.add(row.may_learn_ua, row.factors.heat, row.factors.model, row.rise.by_heat_k)
+        out.add(row.rise.effectiveness)
     return out.sums
 
 

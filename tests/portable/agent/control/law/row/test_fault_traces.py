@@ -188,7 +188,7 @@ def trace_faults():
             out.add(row.accept_all())
         for signal in (row.supply, row.return_signal, row.fws_supply.signal, row.flow, row.dp):
             out.add(signal.value, signal.uncertainty, signal.suspect)
-        out.add(row.low_flow_k, row.too_high_k, row.heat_rise_k, row.effectiveness)
+        out.add(row.low_flow_k, row.too_high_k, row.rise.by_heat_k, row.rise.effectiveness)
         out.add(row.may_learn_ua, row.is_usual, row.is_steady, row.factors.heat, row.factors.model)
     return out.sums
 

@@ -79,7 +79,7 @@ def test_after_a_restart_the_speed_alone_does_not_show_that_coolant_flows():
     near(row.supply.value, 24.0, 0.2)
     eq(row.supply.uncertainty, 2.0)
     clogged = Exchanger(EXCHANGER)
-    rise_k = row.heat_rise_k / 0.15
+    rise_k = row.rise.by_heat_k / 0.15
     low_c = 10.0 + rise_k / clogged.effectiveness_at(22.5, 35.0) - rise_k
     near(row.low_flow_k, row.supply.value - low_c, 1e-6)
     assert 10.0 < low_c < 17.0, low_c
