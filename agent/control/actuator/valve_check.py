@@ -110,6 +110,7 @@ class ValveCheck:
         by_heat = self._heat_sign.step(shown, valve.command_pct, readings, cooling.exchanger, dt)
         if (by_flow or by_heat) and self._dead_pct is None:
             valve.reverse()
+            cooling.feedforward.valve_curve.forget_last()
             self._dead_pct = valve.position() if is_stuck else None  # the feedback turns too
 
     def _position_conditions(

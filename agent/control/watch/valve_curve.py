@@ -10,7 +10,9 @@ shape learns most of it: then the curve at the other positions does not move wit
 All factors are bounded, so a wrong flow meter cannot open or close the valve without limit.
 
 Normalised least mean squares (Haykin, Adaptive Filter Theory, chapter 6). The curve is not stored:
-after a restart it is learned again within `_ADAPT_S` at each position.
+after a restart it is learned again within `_ADAPT_S` at each position. A valve
+that is turned has shown the opposite of its true position before: then the curve of 1 to 2 min of
+learning ago is taken back.
 """
 
 TYPE_CHECKING = False
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 _ADAPT_S = 40.0
 _SIZE_S = 300.0
+_KEEP_S = 59.5
 _COMMON = 3 / 10
 _LEAST_PCT = 4.0
 _LEAST_FLOW = 1 / 100
@@ -53,6 +56,19 @@ class ValveCurve:
     def __init__(self, exchanger: "FlowCurve") -> None:
         self.exchanger = exchanger
         self.learned_s = 0.0
+        self._kept = [self._factors(), self._factors()]
+        self._kept_s = 0.0
+
+    def _factors(self) -> "list[float]":
+        return [self.exchanger.valve_flow_factor] + self.exchanger.shape
+
+    def forget_last(self) -> None:
+        """Take back the curve of 1 to 2 min of learning ago: the last positions were false."""
+        factors = self._kept[0]
+        self._kept = [factors, factors]
+        self.exchanger.set_flow_factor(factors[0])
+        for i, factor in enumerate(factors[1:]):
+            self.exchanger.set_shape(i, factor)
 
     def learn(self, lpm: float, position: float, dt: float) -> None:
         """Learn from a measured facility water flow, L/min, at `position` percent."""
@@ -62,6 +78,9 @@ class ValveCurve:
         if position < _LEAST_PCT or model_lpm <= 0.0 or lpm < least_lpm:
             return
         self.learned_s += dt
+        self._kept_s += dt
+        if self._kept_s >= _KEEP_S:
+            self._kept, self._kept_s = [self._kept[1], self._factors()], 0.0
         step = dt / (dt + _ADAPT_S) * (lpm - model_lpm) / model_lpm
         step = 3 / 10 if step > 3 / 10 else -3 / 10 if step < -3 / 10 else step
         known = self.learned_s / _SIZE_S if self.learned_s < _SIZE_S else 1.0

@@ -21,9 +21,10 @@ heat_rejection_lost   the facility water does not flow although the valve is ope
             after `_CLOSED_US`: a false supply closes it too
 
 A facility flow meter can be false. Water that stands lets the supply rise by 6 K and more in
-`_FALSE_US`, and the return comes near to it. If the heat of the loads leaves the coolant meanwhile,
-and the supply does not rise, the water flows: `is_flow_false`. Then the meter counts as none until
-it shows flow again, or the rise of the supply shows a loss.
+`_FALSE_US`, and the return comes near to it. If the heat of the loads leaves the coolant for this
+time, and the supply does not rise, the water flows: `is_flow_false`. Times with a small heat show
+nothing and do not count: limited loads must not hide it. Then the meter counts as none until it
+shows flow again, or the rise of the supply shows a loss.
 
 C of PG25 (CoolProp 8, MPG 25 % by mass, 40 °C): 1009.9 kg/m3 x 3969 J/(kg K) = 66.8 W/K per L/min.
 """
@@ -61,7 +62,8 @@ class CoolingHeadroom:
         self._history: list[tuple[int, float]] = []
         self._noise_k = self._slope_k = self._heat_error_w = 0.0
         self._evidence_at = 0
-        self._base = (0, 0.0)
+        self._lowest_c = 0.0
+        self._checked_at = self._rejected_us = 0
         self._shows_none = self._shows_flow = self._has_meter = False
 
     @property
@@ -104,6 +106,7 @@ class CoolingHeadroom:
         self.supply_c = None if supply is None else supply[1]
         if supply is None:
             self._history = []
+            self._checked_at = self._rejected_us = 0
             # An unknown supply ends no loss; a facility flow does.
             is_lost = self.heat_rejection_lost and not self._shows_flow
             self.heat_rejection_lost = is_lost or self.no_flow_count >= 2
@@ -119,12 +122,16 @@ class CoolingHeadroom:
 
     def _check_flow_meter(self, supply: "tuple[int, float]", rise_k: float, load_w: int) -> None:
         """Find out whether the heat is rejected although no facility water is measured."""
-        last_at, last_c = self._base
+        read_at, supply_c = supply
+        elapsed_us = read_at - (self._checked_at or read_at)
+        self._checked_at = read_at
         is_rejected = rise_k > _REJECT_RISE_K and 2 * (self.heat_w or 0) > load_w
-        if not self._shows_none or not is_rejected or supply[1] >= last_c + _SAME_SUPPLY_K:
-            self._base = supply
-        elif supply[0] - last_at >= _FALSE_US:
-            self.is_flow_false = True
+        self._lowest_c = min(self._lowest_c, supply_c)
+        if not self._shows_none or supply_c >= self._lowest_c + _SAME_SUPPLY_K:
+            self._lowest_c, self._rejected_us = supply_c, 0
+        elif is_rejected:
+            self._rejected_us += elapsed_us
+            self.is_flow_false = self.is_flow_false or self._rejected_us >= _FALSE_US
 
     def report_loss(self, reason: str) -> None:
         """Set the loss of heat rejection from another source; it ends in the same way."""

@@ -9,7 +9,8 @@ in L/min, dP in kPa.
 
 The third of three values that does not agree is suspect. Behind a clogged filter (its own pressure
 drop is high) R3 does not hold: then a flow above R4 is suspect. A flow below R3 with a dP above it,
-up to the shut-off pressure, is no false sensor: a branch of the row is shut.
+up to the shut-off pressure, is no false sensor: a branch of the row is shut. Without a valid flow
+only two values are left: then a dP far above the shut-off pressure of this speed is suspect.
 
 The factors of the usual row learn only while nothing speaks against it: no suspect sensor, no shut
 branch, and a protection that calls the row usual (`RowReadings.is_row_usual`). Otherwise they stay,
@@ -36,6 +37,8 @@ _SHUT_OFF = 126 / 100
 """Flow that the shut-off pressure of a pump stands for, of the flow that it gives: the root of 1.6
 (`agent.safety.pump_curve`).
 """
+_IMPOSSIBLE = 16 / 10
+"""As `_SHUT_OFF`, for pumps that give only 0.4 of their shut-off pressure to the usual row."""
 _FILTER_S, _HOURS_S = 60.0, 30_000.0
 _ADOPT_S, _YOUNG_S, _FITS_S = 59.5, 299.5, 9.5
 _LEARNED_S = 9.5
@@ -77,6 +80,13 @@ class FlowFactors:
         if by_dp is None or by_pump is None or by_dp >= _SHUT_OFF * by_pump:
             return False
         return flow < by_pump - tolerance / 2.0 < by_dp - tolerance
+
+    def is_impossible(self, tolerance: float) -> bool:
+        """Return whether no pump at this speed can give this pressure, whatever the row takes."""
+        by_dp, by_pump = self.by_dp, self.by_pump
+        if by_dp is None or by_pump is None or self.learned_s < _LEARNED_S:
+            return False
+        return by_dp > _IMPOSSIBLE * by_pump + 2.0 * tolerance
 
     def forget_dp(self) -> None:
         """Begin the damping of the flow by dP again."""
@@ -151,12 +161,13 @@ class RowHydraulics:
         self._clear_pressure(r, used)
         if used is self._present:
             used.estimate(dp, r.pump_pct, dt)
+        # Values of a faulty sensor say nothing about the time after the fault.
         if self.dp.suspect or self.flow.suspect:
-            # Values of a faulty sensor say nothing about the time after the fault.
-            self._flow_s = self._dp_s = 0.0
-            if self.dp.suspect:
-                self._usual.forget_dp()
-                used.forget_dp()
+            self._flow_s = 0.0
+        if self.dp.suspect:
+            self._dp_s = 0.0
+            self._usual.forget_dp()
+            used.forget_dp()
         self._judge(flow, used, dt)
         self._settle(r, flow, used, dt)
         if flow is not None and not (self.flow.suspect or self.dp.suspect):
@@ -183,7 +194,9 @@ class RowHydraulics:
         is_flow_apart = is_dp_apart = False
         if flow is not None and self._is_clogged:
             is_flow_apart = used.by_dp is not None and flow > used.by_dp + 2.0 * self._tolerance
-        elif flow is not None:
+        elif flow is None:
+            is_dp_apart = used.is_impossible(self._tolerance)
+        else:
             is_flow_apart, is_dp_apart = self._find_third(flow, used)
             if used is not self._usual:
                 is_dp_apart = is_dp_apart or self._find_third(flow, self._usual)[1]

@@ -398,6 +398,19 @@ def test_a_flow_meter_that_shows_flow_again_counts_again():
     eq(head.heat_rejection_lost, True)
 
 
+def test_a_small_heat_between_does_not_hide_a_false_flow_meter():
+    """Limits leave a heat that shows nothing; its time does not count, and a gap begins again."""
+    for between_s, supply, is_false in ((60, 32.0, True), (0, None, False), (60, 35.1, False)):
+        head = with_a_zero_flow_meter()
+        for i in range(between_s):
+            head.step(((60 + i) * SECOND, supply), 1.9, 60.0, 24.0, False, 10_000)
+        if supply is None:
+            head.step(None, None, None, None, False, 10_000)
+        eq(head.is_flow_false, False)
+        run_steps(head, [32.0] * 6, load_w=25_000, start_s=120)
+        eq((supply, head.is_flow_false), (supply, is_false))
+
+
 def test_water_that_stands_is_no_false_flow_meter():
     """The supply rises, or the heat stays in the coolant, or there is too little to say so."""
     head = CoolingHeadroom(45.0)

@@ -205,6 +205,27 @@ def test_a_valve_that_the_heat_shows_in_reverse_is_turned():
         assert "valve_feedback" in found
 
 
+def test_what_the_opposite_position_taught_is_forgotten_when_the_valve_is_turned():
+    """What it knew a minute or two ago stays: the valve may have another size."""
+    for false_s, is_forgotten in ((1, True), (119, True), (121, False)):
+        rig = CheckRig()
+        rig.share = 1.5
+        rig.run(300)
+        rig.share = 3.0
+        rig.run(false_s)
+        rig.feedforward.valve_curve.forget_last()
+        share = rig.exchanger.flow_at(50.0) / rig.design(50.0)
+        eq((false_s, 1.45 < share < 1.55), (false_s, is_forgotten))
+
+
+def test_a_valve_that_is_turned_takes_its_curve_back():
+    rig = CheckRig()
+    rig.exchanger.set_flow_factor(1.9)
+    rig.check._sign.step = lambda *_: True
+    rig.run(1)
+    eq((rig.valve.is_reversed, rig.exchanger.valve_flow_factor), (True, 1.0))
+
+
 def test_a_flow_after_a_gap_is_the_start_of_a_movement():
     """During the gap the valve opened, and the facility lost flow: it is not reversed."""
     sign, exchanger = ValveSign(), Exchanger(EXCHANGER)

@@ -276,3 +276,37 @@ def test_pressure_that_is_right_again_is_not_judged_by_old_values():
     r.dp_kpa = 80.0
     run(row, r, 70)
     eq(suspects(row)[3], "")
+
+
+def test_without_a_flow_a_pressure_that_no_pump_gives_is_false():
+    """80 kPa at 70 % and at 25 %. Between them a valve of the row may have moved."""
+    for kpa, pump_pct, reason in (
+        (250.0, 70.0, ""),
+        (250.0, 50.0, "relation"),
+        (80.0, 30.0, "relation"),
+        (80.0, 40.0, ""),
+    ):
+        row, r = steady_row()
+        run(row, r, 120)
+        r.flow_lpm, r.dp_kpa, r.pump_pct = 1500.0, kpa, pump_pct
+        run(row, r, 12)
+        eq((kpa, pump_pct, suspects(row)), (kpa, pump_pct, ("", "", "range", reason)))
+        if reason:
+            near(row.flow.value, 150.0 * pump_pct / 70.0, 1.0)
+            near(row.dp.value, 80.0 * (pump_pct / 70.0) ** 2, 1.0)
+    row, r = steady_row()
+    run(row, r, 5)  # not enough to judge a sensor
+    r.flow_lpm, r.pump_pct = 1500.0, 30.0
+    run(row, r, 12)
+    eq(suspects(row), ("", "", "range", ""))
+
+
+def test_pumps_that_slow_down_to_rest_make_no_pressure_false():
+    row, r = steady_row()
+    run(row, r, 120)
+    r.flow_lpm, r.pump_pct = None, 0.0
+    for kpa in (40.0, 10.0, 2.0, 0.0):
+        r.dp_kpa = kpa
+        run(row, r, 1)
+    run(row, r, 12)
+    eq(row.dp.suspect, "")
