@@ -44,8 +44,18 @@ _LOADING = (
 """Modules that run only while a configuration or a profile is loaded: their line numbers cost
 space, and a message about either has its path instead.
 """
-_ARITHMETIC = ("protocols/signing/ed25519.py", "protocols/orbit/sgp4.py")
-"""Arithmetic of a standard without input or output: the line of its caller is enough."""
+_ARITHMETIC = (
+    "agent/control/law/deterministic_math.py",
+    "agent/control/law/row/*.py",
+    "protocols/calendar.py",
+    "protocols/orbit/look_angle.py",
+    "protocols/orbit/sgp4.py",
+    "protocols/orbit/walker.py",
+    "protocols/rounding.py",
+    "protocols/signing/ed25519*.py",
+    "protocols/signing/sha512.py",
+)
+"""Arithmetic without input or output: its function and the line of its caller are enough."""
 _SKIPPED = "profile.schema.json"
 
 

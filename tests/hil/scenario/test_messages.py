@@ -52,4 +52,4 @@ def test_each_reading_is_that_of_a_new_filter(seed: int) -> None:
         expected = count_by_new_filter(history, status, 20 * _SECOND, testbed.world.now)
         assert read(testbed, status, "@leak") == expected
         counts.add(expected)
-    assert len(counts) > 5
+    assert len(counts) > 3
