@@ -10,9 +10,9 @@ shape learns most of it: then the curve at the other positions does not move wit
 All factors are bounded, so a wrong flow meter cannot open or close the valve without limit.
 
 Normalised least mean squares (Haykin, Adaptive Filter Theory, chapter 6). The curve is not stored:
-after a restart it is learned again within `_ADAPT_S` at each position. A valve
-that is turned has shown the opposite of its true position before: then the curve of 1 to 2 min of
-learning ago is taken back.
+after a restart it is learned again within `_ADAPT_S` at each position. A valve that is turned has
+shown the opposite of its true position before: then the curve of 1 to 2 min of learning ago is
+taken back.
 """
 
 TYPE_CHECKING = False
@@ -56,16 +56,13 @@ class ValveCurve:
     def __init__(self, exchanger: "FlowCurve") -> None:
         self.exchanger = exchanger
         self.learned_s = 0.0
-        self._kept = [self._factors(), self._factors()]
+        self._kept = [self._factors()] * 2
         self._kept_s = 0.0
-
-    def _factors(self) -> "list[float]":
-        return [self.exchanger.valve_flow_factor] + self.exchanger.shape
 
     def forget_last(self) -> None:
         """Take back the curve of 1 to 2 min of learning ago: the last positions were false."""
         factors = self._kept[0]
-        self._kept = [factors, factors]
+        self._kept = [factors] * 2
         self.exchanger.set_flow_factor(factors[0])
         for i, factor in enumerate(factors[1:]):
             self.exchanger.set_shape(i, factor)
@@ -99,3 +96,6 @@ class ValveCurve:
             factor = exchanger.shape[i] * (1.0 + (1.0 - common) * step * weight / norm)
             if _MIN_SHAPE < factor < _MAX_SHAPE:
                 exchanger.set_shape(i, factor)
+
+    def _factors(self) -> "list[float]":
+        return [self.exchanger.valve_flow_factor] + self.exchanger.shape

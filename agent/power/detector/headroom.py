@@ -22,9 +22,9 @@ heat_rejection_lost   the facility water does not flow although the valve is ope
 
 A facility flow meter can be false. Water that stands lets the supply rise by 6 K and more in
 `_FALSE_US`, and the return comes near to it. If the heat of the loads leaves the coolant for this
-time, and the supply does not rise, the water flows: `is_flow_false`. Times with a small heat show
-nothing and do not count: limited loads must not hide it. Then the meter counts as none until it
-shows flow again, or the rise of the supply shows a loss.
+time, and the supply does not rise, the water flows: `is_flow_false`. Then the meter counts as none
+until it shows flow again, or the rise of the supply shows a loss. A time with a small heat shows
+nothing; it only interrupts the count, so that limited loads do not hide a false meter.
 
 C of PG25 (CoolProp 8, MPG 25 % by mass, 40 °C): 1009.9 kg/m3 x 3969 J/(kg K) = 66.8 W/K per L/min.
 """
@@ -131,7 +131,8 @@ class CoolingHeadroom:
             self._lowest_c, self._rejected_us = supply_c, 0
         elif is_rejected:
             self._rejected_us += elapsed_us
-            self.is_flow_false = self.is_flow_false or self._rejected_us >= _FALSE_US
+            if self._rejected_us >= _FALSE_US:
+                self.is_flow_false = True
 
     def report_loss(self, reason: str) -> None:
         """Set the loss of heat rejection from another source; it ends in the same way."""
