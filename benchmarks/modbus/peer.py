@@ -46,6 +46,13 @@ def read_available(fd: int) -> bytes:
         return b""
 
 
+def is_readable(fd: int, poll: "select.poll", wait_us: int) -> bool:
+    """Wait until a descriptor has bytes; return False after `wait_us`, in µs."""
+    if wait_us > POLL_FROM_US:
+        return bool(poll.poll(wait_us // 1000))  # cheaper, but in milliseconds
+    return bool(select.select([fd], [], [], wait_us / 1e6)[0])
+
+
 def coldloop_matcher(kind: str, port: str) -> Read:
     """Our matcher and decoder in a minimal loop: the cost of a transaction without a queue."""
     from drivers.device.device import ModbusDevice
@@ -221,12 +228,7 @@ def coldloop(kind: str, port: str, silence_us: int = -1) -> ReadTuple:
                 bus.wake(now)
             else:
                 wait_us = 1_000_000 if due == NEVER else due - now
-                is_ready = (
-                    poll.poll(wait_us // 1000)  # cheaper, but in milliseconds
-                    if wait_us > POLL_FROM_US
-                    else select.select([fd], [], [], wait_us / 1e6)[0]
-                )
-                data = read_available(fd) if is_ready else b""
+                data = read_available(fd) if is_readable(fd, poll, wait_us) else b""
                 now = time.monotonic_ns() // 1000
                 if data:
                     bus.receive(data, now)

@@ -19,7 +19,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -128,18 +131,25 @@ def _wait_empty_outbox(store: Path) -> None:
     db.close()
 
 
-def run(relays: int, racks: int, rack_messages: list[bytes], output: str, folder: Path) -> Record:
-    """Measure one number of relays."""
-    port = free_port()
+class _Programs(NamedTuple):
+    """A broker that listens on a port of the loopback interface, and relays that it serves."""
+
+    port: int
+    broker: subprocess.Popen[bytes]
+    relays: list[subprocess.Popen[str]]
+
+
+@contextmanager
+def _started(relays: int, output: str, store: Path) -> Iterator[_Programs]:
+    """Start a broker and relays with one store; end them afterwards."""
+    folder, port = store.parent, free_port()
     config = folder / "mosquitto.conf"
     config.write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
         "max_inflight_messages 1000\n"
     )
-    store = folder / "relay.db"
     broker = subprocess.Popen(["mosquitto", "-c", str(config)], stderr=subprocess.DEVNULL)
-    processes: list[subprocess.Popen[str]] = []
-    load = None
+    programs = _Programs(port, broker, [])
     try:
         time.sleep(1)
         for i in range(relays):
@@ -152,14 +162,29 @@ def run(relays: int, racks: int, rack_messages: list[bytes], output: str, folder
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
             )
-            processes.append(process)
+            programs.relays.append(process)
             assert process.stdout is not None
             process.stdout.readline()
         time.sleep(0.5)
-        expected = racks * len(rack_messages)
-        load = RackLoad(port, expected)
-        before = [_cpu_s(process.pid) for process in processes]
-        broker_before, load_before = _cpu_s(broker.pid), time.process_time()
+        yield programs
+    finally:
+        for process in programs.relays:
+            process.terminate()
+            process.communicate(timeout=30)
+        broker.terminate()
+        broker.wait(10)
+
+
+def run(relays: int, racks: int, rack_messages: list[bytes], output: str, folder: Path) -> Record:
+    """Measure one number of relays."""
+    store = folder / "relay.db"
+    expected = racks * len(rack_messages)
+    with (
+        _started(relays, output, store) as programs,
+        closing(RackLoad(programs.port, expected)) as load,
+    ):
+        before = [_cpu_s(process.pid) for process in programs.relays]
+        broker_before, load_before = _cpu_s(programs.broker.pid), time.process_time()
         started_at = time.monotonic()
         load.publish(racks, rack_messages)
         if not load.wait():
@@ -167,17 +192,9 @@ def run(relays: int, racks: int, rack_messages: list[bytes], output: str, folder
         receipts_s = time.monotonic() - started_at
         _wait_empty_outbox(store)
         total_s = time.monotonic() - started_at
-        cpu = sum(_cpu_s(p.pid) - b for p, b in zip(processes, before, strict=True))
-        broker_cpu = _cpu_s(broker.pid) - broker_before
+        cpu = sum(_cpu_s(p.pid) - b for p, b in zip(programs.relays, before, strict=True))
+        broker_cpu = _cpu_s(programs.broker.pid) - broker_before
         load_cpu = time.process_time() - load_before
-    finally:
-        if load is not None:
-            load.close()
-        for process in processes:
-            process.terminate()
-            process.communicate(timeout=30)
-        broker.terminate()
-        broker.wait(10)
     values = expected * _ROWS * (len(stream.NAMES) + 1)
     return {
         "relays": relays,
