@@ -263,6 +263,15 @@ def test_a_wet_supply_is_exempt_only_while_no_controller_had_the_time() -> None:
         assert (words, lead_s, found is not None) == (words, lead_s, is_exempt)
 
 
+def test_each_small_load_of_a_varied_row_is_exempt_with_a_valve_that_stays() -> None:
+    case = find_case(20, ("valve_dead", "it_load"), 60.0, 10.0)
+    for left_kw, is_exempt in ((5.0, True), (15.0, True), (30.0, True), (60.0, False)):
+        faults = (InjectedFault("valve_dead"), InjectedFault("it_load", left_kw))
+        text = "below the dew point for 120 s, -1.1 K"
+        found = find_exemption("I2", replace(case, faults=faults), ("dew",), text)
+        assert (left_kw, found is not None) == (left_kw, is_exempt)
+
+
 def test_exemption_with_an_alarm_needs_that_alarm() -> None:
     case = make_case(InjectedFault("isolating_valve"), InjectedFault("outlet_ignores"))
     assert find_exemption("I1", case, ("flow_low",)) is None
