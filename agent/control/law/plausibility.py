@@ -15,7 +15,9 @@ Flow and dP: see `agent.control.law.row.hydraulics`.
 R1 and R6 without the supply: an error d of the supply shifts both by -d, an error d of the return
 shifts R1 by d and R6 by (1 - e) d, and an error d of fws_supply shifts R1 by d C1 / C and R6 by
 e d. Another pair is no proof against one sensor. If a pair fits both the return and fws_supply, the
-one that has jumped is suspect; see `agent.control.law.row.facility_temperature`. The factors of R1
+one that has jumped is suspect; see `agent.control.law.row.facility_temperature`. A return below
+the supply is impossible if R1 shows heat, or if it is below each supply of the last minute: both
+are suspect, and until then the supply may be as cold as the return. The factors of R1
 and R6 are learned while the row is steady (`agent.control.law.row.rise_factors`). While a sensor is
 suspect, or the row is not the usual one, nothing is learned; a substitute of the facility flow is
 rough. `may_learn_ua` permits learning of the exchanger: a false sensor value must not change the
@@ -25,6 +27,7 @@ model.
 from agent.control.law.row.checked_signal import RANGE, RATE, RELATION, CheckedSignal
 from agent.control.law.row.facility_temperature import FacilityTemperature
 from agent.control.law.row.hydraulics import RowHydraulics
+from agent.control.law.row.lowest_supply import LowestSupply
 from agent.control.law.row.rise_estimate import EXCHANGER_LAG_S, RiseEstimate
 
 TYPE_CHECKING = False
@@ -58,8 +61,9 @@ _OF_REASON = {RANGE: 4, RATE: 8}
 class RowPlausibility:
     """Checks the four signals once a cycle. `exchanger`: None without a model. `low_flow_k`: by how
     much the supply is below its estimate if a filter is clogged that no reading can show, K.
-    `too_high_k`: by how much R1 and R6 both show the supply below its valid reading, K. It needs
-    seconds, and a proof needs a minute: it is enough for an alarm, not for an estimate.
+    `too_high_k`: by how much R1 and R6 both show the supply below its valid reading, or the return
+    is impossibly below it, K. It needs seconds, and a proof more: it is enough for an alarm, not
+    for an estimate.
     """
 
     def __init__(self, exchanger: "Exchanger | None", design_lpm: float) -> None:
@@ -72,6 +76,7 @@ class RowPlausibility:
         self.rise = RiseEstimate(exchanger, design_lpm)
         self.factors = self.rise.factors
         self.low_flow_k = self.too_high_k = 0.0
+        self._lowest_supply = LowestSupply(design_lpm)
         self._exchanger = exchanger
         self._design_lpm = design_lpm
         self._fine_s = self._gross_s = self._steady_s = 0.0
@@ -122,6 +127,7 @@ class RowPlausibility:
             self._compare(r, flow, supply, return_c, dt)
         else:
             self._related_s = 0.0
+            self._lowest_supply.restart()
             if self.supply.suspect or self.return_signal.suspect:
                 self.factors.discard()
             self._compare_facility(r, supply, dt)
@@ -187,7 +193,12 @@ class RowPlausibility:
         q, e, fws_supply_c = self.rise.by_heat_k, self.rise.effectiveness, r.fws_supply_c
         if fws_supply_c is not None:
             self.fws_supply.compare(supply, return_c, fws_supply_c, dt)
-        if rise_k < -_SWAPPED_RISE_K and q is not None and q > _SWAPPED_RISE_K:
+        lowest_c = self._lowest_supply.lowest_c
+        self._lowest_supply.update(supply, flow, dt)
+        gives_heat = q is not None and q > _SWAPPED_RISE_K
+        is_too_cold = lowest_c is not None and return_c < lowest_c - _SWAPPED_RISE_K
+        if rise_k < -_SWAPPED_RISE_K and (gives_heat or is_too_cold):
+            self.too_high_k = -rise_k
             self._gross_s += dt
             if self._gross_s >= _SWAPPED_PROOF_S:  # they are swapped, or both false
                 self.supply.mark_suspect(RELATION)

@@ -210,6 +210,36 @@ def test_swapped_temperatures_are_replaced_from_the_facility_side():
     near(row.return_signal.value, true_c, 0.2)
 
 
+def row_with_a_negative_rise(return_k_s):
+    """Return a row without a facility return. The valve is shut, and both temperatures were equal;
+    then the supply rises by 3 K in 60 s, and the return by `return_k_s`, K/s.
+    """
+    row, r = steady_row()
+    r.fws_return_c, r.fws_flow_lpm, r.return_c = None, 0.0, r.supply_c
+    run(row, r, 150)
+    for _ in range(60):
+        r.supply_c += 5 / 100
+        r.return_c += return_k_s
+        step(row, r)
+    return row
+
+
+def test_a_return_below_each_supply_of_the_last_minute_is_false_without_a_heat_balance():
+    row = row_with_a_negative_rise(-5 / 100)
+    eq(suspects(row)[:2], (RELATION, RELATION))
+
+
+def test_the_supply_can_then_be_as_cold_as_the_return_without_waiting_for_the_proof():
+    row = row_with_a_negative_rise(-18 / 1000)
+    near(row.too_high_k, 4.08, 0.01)
+    eq(suspects(row)[:2], ("", ""))
+
+
+def test_a_return_that_follows_a_supply_which_has_become_warmer_is_valid():
+    row = row_with_a_negative_rise(1 / 100)
+    eq((row.too_high_k, suspects(row)[:2]), (0.0, ("", "")))
+
+
 def test_without_a_model_the_last_rise_is_held_for_a_time():
     row = RowPlausibility(None, 1e5)
     r = RowReadings()
