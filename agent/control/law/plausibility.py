@@ -193,16 +193,7 @@ class RowPlausibility:
         q, e, fws_supply_c = self.rise.by_heat_k, self.rise.effectiveness, r.fws_supply_c
         if fws_supply_c is not None:
             self.fws_supply.compare(supply, return_c, fws_supply_c, dt)
-        lowest_c = self._lowest_supply.lowest_c
-        self._lowest_supply.update(supply, flow, dt)
-        gives_heat = q is not None and q > _SWAPPED_RISE_K
-        is_too_cold = lowest_c is not None and return_c < lowest_c - _SWAPPED_RISE_K
-        if rise_k < -_SWAPPED_RISE_K and (gives_heat or is_too_cold):
-            self.too_high_k = -rise_k
-            self._gross_s += dt
-            if self._gross_s >= _SWAPPED_PROOF_S:  # they are swapped, or both false
-                self.supply.mark_suspect(RELATION)
-                self.return_signal.mark_suspect(RELATION)
+        if self._are_swapped(supply, return_c, flow, dt):
             return
         # An estimate of the facility supply agrees with R6 by itself.
         is_replaced = bool(self.fws_supply.signal.suspect)
@@ -246,6 +237,23 @@ class RowPlausibility:
         else:
             self._steady_s = 0.0
         self._judge(rise_k, q, e, dt)
+
+    def _are_swapped(self, supply: float, return_c: float, flow: "float | None", dt: float) -> bool:
+        """Return whether the return is impossibly below the supply. Accuse both after some time:
+        they are swapped, or both false.
+        """
+        rise_k, q, lowest_c = return_c - supply, self.rise.by_heat_k, self._lowest_supply.lowest_c
+        self._lowest_supply.update(supply, flow, dt)
+        gives_heat = q is not None and q > _SWAPPED_RISE_K
+        is_too_cold = lowest_c is not None and return_c < lowest_c - _SWAPPED_RISE_K
+        if rise_k >= -_SWAPPED_RISE_K or not (gives_heat or is_too_cold):
+            return False
+        self.too_high_k = -rise_k
+        self._gross_s += dt
+        if self._gross_s >= _SWAPPED_PROOF_S:
+            self.supply.mark_suspect(RELATION)
+            self.return_signal.mark_suspect(RELATION)
+        return True
 
     def _judge(self, rise_k: float, q: float, e: float, dt: float) -> None:
         """Accuse the signal that has explained the residuals for long enough."""
