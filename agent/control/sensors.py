@@ -211,7 +211,8 @@ class ControlSensors:
             low_c = inputs.supply_c
         else:
             low_c -= self.exchanger_trend.total_k + readings.low_flow_k + too_high_k
-        if low_c is not None and self.supply.suspect == RELATION:  # it can itself be false
+        if low_c is not None and self.supply.suspect == RELATION:
+            # The estimate can itself be false, by the facility water.
             low_c = min(low_c, inputs.supply_c or low_c)
             if self.return_sensor.suspect == RELATION:  # they can be swapped
                 low_c = min(low_c, inputs.return_c or low_c)

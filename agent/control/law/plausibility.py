@@ -16,12 +16,12 @@ R1 and R6 without the supply: an error d of the supply shifts both by -d, an err
 shifts R1 by d and R6 by (1 - e) d, and an error d of fws_supply shifts R1 by d C1 / C and R6 by
 e d. Another pair is no proof against one sensor. If a pair fits both the return and fws_supply, the
 one that has jumped is suspect; see `agent.control.law.row.facility_temperature`. A return below
-the supply is impossible if R1 shows heat, or if it is below each supply of the last minute: both
-are suspect, and until then the supply may be as cold as the return. The factors of R1
-and R6 are learned while the row is steady (`agent.control.law.row.rise_factors`). While a sensor is
-suspect, or the row is not the usual one, nothing is learned; a substitute of the facility flow is
-rough. `may_learn_ua` permits learning of the exchanger: a false sensor value must not change the
-model.
+the supply is impossible if R1 shows heat, or if it is below each supply of the last minute. Both
+are suspect if this lasts for `_SWAPPED_PROOF_S`. Before, the supply may be as cold as the return.
+The factors of R1 and R6 are learned while the row is steady (`agent.control.law.row.rise_factors`).
+While a sensor is suspect, or the row is not the usual one, nothing is learned; a substitute of the
+facility flow is rough. `may_learn_ua` permits learning of the exchanger: a false sensor value must
+not change the model.
 """
 
 from agent.control.law.row.checked_signal import RANGE, RATE, RELATION, CheckedSignal
