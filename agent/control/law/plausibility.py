@@ -18,6 +18,7 @@ e d. Another pair is no proof against one sensor. If a pair fits both the return
 one that has jumped is suspect; see `agent.control.law.row.facility_temperature`. A return below
 the supply is impossible if R1 shows heat, or if it is below each supply of the last minute. Both
 are suspect if this lasts for `_SWAPPED_PROOF_S`. Before, the supply may be as cold as the return.
+Readings that change places in one cycle make both suspect immediately.
 The factors of R1 and R6 are learned while the row is steady (`agent.control.law.row.rise_factors`).
 While a sensor is suspect, or the row is not the usual one, nothing is learned; a substitute of the
 facility flow is rough. `may_learn_ua` permits learning of the exchanger: a false sensor value must
@@ -38,16 +39,17 @@ if TYPE_CHECKING:
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _FINE_PROOF_S, _SWAPPED_PROOF_S = 9.5, 9.5
 _GROSS_S = 19.5
-_STEADY_S = 29.5
+_STEADY_S, _SHUT_S = 29.5, 29.5
 _UNSTEADY_S, _FIRST_UNSTEADY_S = 60.0, 30.0
 _FILTER_S = 60.0
 _FINE_K, _GROSS_K = 22 / 100, 15 / 10
 _RESTORE_K = 12 / 100
 _MOVED_K = 40 / 100
-_SWAPPED_RISE_K = 10 / 10
+_SWAPPED_RISE_K, _SAME_K = 10 / 10, 3 / 10
 _FACILITY_APART_K = 10.0
 _SPARE_K = 30 / 10
 _RECENT_MOVE_S = 5.0
+_SHUT_EFFECTIVENESS = 5 / 100
 _MOVING_RETURN, _MOVING_SUPPLY = 6.0, 3.0
 """How much faster both may change while the flow moves."""
 _UNPROVEN = RANGE, RATE
@@ -81,7 +83,7 @@ class RowPlausibility:
         self._design_lpm = design_lpm
         self._fine_s = self._gross_s = self._steady_s = 0.0
         self._unsteady_left_s = _FIRST_UNSTEADY_S
-        self._apart_s = 0.0
+        self._apart_s = self._shut_left_s = 0.0
         self._mean_return_c: float | None = None
         self._mean_fws_lpm = 0.0
         self._fine_residuals, self._gross_residuals, self._fast = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]
@@ -113,6 +115,8 @@ class RowPlausibility:
         flow = self.flow.value
         is_moving = self.hydraulics.moving_left_s > 0.0
         rate_scale, supply_scale = (_MOVING_RETURN, _MOVING_SUPPLY) if is_moving else (1.0, 1.0)
+        if self._have_changed_places(r.supply_c, r.return_c):
+            self._accuse_both(RATE)
         supply = self.supply.read(
             r.supply_c, 8 / 10 * supply_scale, 5 / 10 * supply_scale, 17 / 10, dt, r.supply_age_s
         )
@@ -251,9 +255,20 @@ class RowPlausibility:
         self.too_high_k = -rise_k
         self._gross_s += dt
         if self._gross_s >= _SWAPPED_PROOF_S:
-            self.supply.mark_suspect(RELATION)
-            self.return_signal.mark_suspect(RELATION)
+            self._accuse_both(RELATION)
         return True
+
+    def _have_changed_places(self, supply_c: "float | None", return_c: "float | None") -> bool:
+        """Return whether the readings of a cycle are those of the last one with places changed."""
+        last_supply_c, last_return_c = self.supply.raw, self.return_signal.raw
+        if supply_c is None or return_c is None or last_supply_c is None or last_return_c is None:
+            return False
+        apart_k = max(abs(supply_c - last_return_c), abs(return_c - last_supply_c))
+        return last_return_c - last_supply_c > _SWAPPED_RISE_K and apart_k < _SAME_K
+
+    def _accuse_both(self, reason: str) -> None:
+        self.supply.mark_suspect(reason)
+        self.return_signal.mark_suspect(reason)
 
     def _judge(self, rise_k: float, q: float, e: float, dt: float) -> None:
         """Accuse the signal that has explained the residuals for long enough."""
@@ -285,7 +300,7 @@ class RowPlausibility:
             supply is None
             or q is None
             or fws_supply_c is None
-            or (e or 0.0) < 5 / 100
+            or (e or 0.0) < _SHUT_EFFECTIVENESS
             or self.hydraulics.moving_left_s > 0.0
         ):
             self._apart_s = 0.0
@@ -349,12 +364,13 @@ class RowPlausibility:
         rise_k, uncertainty = self.rise.estimate(r, supply, return_c, flow, may_be_low, dt)
         self.low_flow_k = self.rise.low_flow_k
         fws_supply_c, e, q = r.fws_supply_c, self.rise.effectiveness, self.rise.by_heat_k
+        is_open = e is not None and e > _SHUT_EFFECTIVENESS and self._shut_left_s <= 0.0
         return_estimate = supply_estimate = None
         if rise_k is not None:
             if supply is not None:
                 return_estimate = supply + rise_k
-            elif q is not None and e is not None and e > 5 / 100 and fws_supply_c is not None:
-                return_estimate = fws_supply_c + q / e
+            elif q is not None and is_open and fws_supply_c is not None:
+                return_estimate = fws_supply_c + q / (e or 1.0)
             supply_basis = return_estimate if return_c is None else return_c
             supply_estimate = None if supply_basis is None else supply_basis - rise_k
         spare = r.redundant_supply_c
@@ -373,15 +389,27 @@ class RowPlausibility:
                 self._forget_means()
         may_be_stuck = is_flowing and not self.fws_supply.moves_estimates
         must_be_equal = is_flowing and self._must_be_equal(e)
+        # An estimate of each second cycle would open and shut the valve for ever.
+        self._shut_left_s = _SHUT_S if must_be_equal else self._shut_left_s - dt
+        are_both_suspect = bool(self.supply.suspect and self.return_signal.suspect)
         for signal, raw, estimate, other in (
             (self.return_signal, r.return_c, return_estimate, r.supply_c),
             (self.supply, r.supply_c, supply_estimate, r.return_c),
         ):
             signal.check_stuck(raw, estimate if may_be_stuck else None, dt, moved_dt)
             is_evidence = estimate is None and must_be_equal
-            signal.settle(raw, other if is_evidence else estimate, uncertainty, dt)
+            # At a small rise, swapped readings are in the band too.
+            is_other_nearer = are_both_suspect and _is_nearer(other, raw, estimate)
+            signal.settle(
+                None if is_other_nearer else raw,
+                other if is_evidence else estimate,
+                uncertainty,
+                dt,
+            )
             if is_evidence and signal.suspect:
                 signal.value = None  # the other one is suspect too: it is no substitute
+            elif is_evidence:
+                signal.forget_fault()  # equal readings do not show whether they are swapped
         if not self.is_usual:
             self.may_learn_ua = False
 
@@ -390,8 +418,15 @@ class RowPlausibility:
         takes no heat. Only signals that no relation accused can prove each other.
         """
         supply, return_signal = self.supply.suspect, self.return_signal.suspect
-        is_open = e is None or e > 5 / 100
-        return not is_open and supply in _UNPROVEN and return_signal in _UNPROVEN
+        is_shut = e is not None and e <= _SHUT_EFFECTIVENESS
+        return is_shut and supply in _UNPROVEN and return_signal in _UNPROVEN
+
+
+def _is_nearer(other: "float | None", raw: "float | None", estimate: "float | None") -> bool:
+    """Return whether the other reading agrees better with an estimate."""
+    if other is None or raw is None or estimate is None:
+        return False
+    return abs(other - estimate) < abs(raw - estimate)
 
 
 def _follow(filtered: "list[float]", first: float, second: float, weight: float) -> None:

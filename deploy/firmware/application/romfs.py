@@ -46,6 +46,8 @@ space, and a message about either has its path instead.
 """
 _ARITHMETIC = (
     "agent/control/law/deterministic_math.py",
+    "agent/control/law/exchanger.py",
+    "agent/control/law/feedforward.py",
     "agent/control/law/plausibility.py",
     "agent/control/law/row/*.py",
     "protocols/calendar.py",

@@ -146,6 +146,10 @@ class CheckedSignal:
         self.suspect = ""
         self._since_fault_s = 0.0
 
+    def forget_fault(self) -> None:
+        """The next fault is not a repeated one: the evidence could not end this one."""
+        self._since_fault_s = _REPEATED_S
+
     def _adopt(self, dt: float) -> None:
         """End the suspicion if a young estimate differs by little for `_ADOPT_S`."""
         is_small = self._is_new_estimate and -_ADOPT_K < self._mean_gap < _ADOPT_K
