@@ -7,10 +7,11 @@ disturb the power limits, and the reverse.
 The true supply moves by at most +0.66 and -0.31 K/s. A reading that moves faster, or that is
 outside of the plausible range, is suspect. Water that warms shows in the return: with flow, the
 supply is the return minus the heat of the loads over the flow. While a reading is suspect, this
-estimate replaces it; without flow, the last good reading does. Before the first good reading, a
-supply above the return is one false reading of two: the warmer one of supply and estimate is used,
-because a value that is too low hides a loss of heat rejection. A suspect reading is used again
-after it has agreed with the estimate for `_AGREE_US`, or continues where the last good reading was.
+estimate replaces it; without flow, the last good reading does. After a start or a gap there is no
+last good reading. Then a supply above the return is one false reading of two, and the warmer one of
+supply and estimate is used: a value that is too low hides a loss of heat rejection. A suspect
+reading is used again after it has agreed with the estimate for `_AGREE_US`, or continues where the
+last good reading was.
 """
 
 from agent.power.detector.headroom import C_W_PER_K_LPM
@@ -55,8 +56,9 @@ class SupplyCheck:
         if self.suspect_since is None:
             self.suspect_since = now
         if estimate_c is not None and _LOWEST_C <= estimate_c <= _HIGHEST_C:
-            is_past_known = self.value is not None or supply_c > _HIGHEST_C
-            return estimate_c if is_past_known else max(supply_c, estimate_c)
+            if self.value is None and supply_c <= _HIGHEST_C:
+                return max(supply_c, estimate_c)
+            return estimate_c
         return self.value
 
     def _is_good(
