@@ -6,8 +6,9 @@ explains an alarm only if both concern the same bus; where the bus of a device i
 counts. An alarm of the whole unit concerns the bus of the first device.
 
 Only an alarm of priority 1 explains one of priority 1: a failure of the mains the loss of flow, a
-loss of coolant the loss of flow and the dry run, a lost bus the unknown supply, or an earlier alarm
-of its own code, because the alarms of several loads have one cause (`siblings` in the catalogue).
+loss of coolant the loss of flow and the dry run, a lost bus the unknown supply and flow, or an
+earlier alarm of its own code, because the alarms of several loads have one cause (`siblings` in the
+catalogue).
 The first-out alarm is the earliest active alarm of priority 1 to 3 that no other active alarm
 explains.
 """

@@ -29,7 +29,7 @@ from agent.control.law.row.checked_signal import RANGE, RATE, RELATION, CheckedS
 from agent.control.law.row.facility_temperature import FacilityTemperature
 from agent.control.law.row.hydraulics import RowHydraulics
 from agent.control.law.row.lowest_supply import LowestSupply
-from agent.control.law.row.rise_estimate import EXCHANGER_LAG_S, RiseEstimate
+from agent.control.law.row.rise_estimate import EXCHANGER_LAG_S, SHUT_EFFECTIVENESS, RiseEstimate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ _SWAPPED_RISE_K, _SAME_K = 10 / 10, 3 / 10
 _FACILITY_APART_K = 10.0
 _SPARE_K = 30 / 10
 _RECENT_MOVE_S = 5.0
-_SHUT_EFFECTIVENESS = 5 / 100
 _MOVING_RETURN, _MOVING_SUPPLY = 6.0, 3.0
 """How much faster both may change while the flow moves."""
 _UNPROVEN = RANGE, RATE
@@ -300,7 +299,7 @@ class RowPlausibility:
             supply is None
             or q is None
             or fws_supply_c is None
-            or (e or 0.0) < _SHUT_EFFECTIVENESS
+            or (e or 0.0) < SHUT_EFFECTIVENESS
             or self.hydraulics.moving_left_s > 0.0
         ):
             self._apart_s = 0.0
@@ -364,13 +363,13 @@ class RowPlausibility:
         rise_k, uncertainty = self.rise.estimate(r, supply, return_c, flow, may_be_low, dt)
         self.low_flow_k = self.rise.low_flow_k
         fws_supply_c, e, q = r.fws_supply_c, self.rise.effectiveness, self.rise.by_heat_k
-        is_open = e is not None and e > _SHUT_EFFECTIVENESS and self._shut_left_s <= 0.0
+        is_open = not self.rise.is_shut and self._shut_left_s <= 0.0
         return_estimate = supply_estimate = None
         if rise_k is not None:
             if supply is not None:
                 return_estimate = supply + rise_k
-            elif q is not None and is_open and fws_supply_c is not None:
-                return_estimate = fws_supply_c + q / (e or 1.0)
+            elif q is not None and e is not None and fws_supply_c is not None and is_open:
+                return_estimate = fws_supply_c + q / e
             supply_basis = return_estimate if return_c is None else return_c
             supply_estimate = None if supply_basis is None else supply_basis - rise_k
         spare = r.redundant_supply_c
@@ -388,7 +387,7 @@ class RowPlausibility:
                 self.factors.restart()
                 self._forget_means()
         may_be_stuck = is_flowing and not self.fws_supply.moves_estimates
-        must_be_equal = is_flowing and self._must_be_equal(e)
+        must_be_equal = is_flowing and self._must_be_equal()
         # An estimate of each second cycle would open and shut the valve for ever.
         self._shut_left_s = _SHUT_S if must_be_equal else self._shut_left_s - dt
         are_both_suspect = bool(self.supply.suspect and self.return_signal.suspect)
@@ -413,13 +412,12 @@ class RowPlausibility:
         if not self.is_usual:
             self.may_learn_ua = False
 
-    def _must_be_equal(self, e: "float | None") -> bool:
+    def _must_be_equal(self) -> bool:
         """Return whether both temperatures must be equal, although both are suspect: the exchanger
         takes no heat. Only signals that no relation accused can prove each other.
         """
         supply, return_signal = self.supply.suspect, self.return_signal.suspect
-        is_shut = e is not None and e <= _SHUT_EFFECTIVENESS
-        return is_shut and supply in _UNPROVEN and return_signal in _UNPROVEN
+        return self.rise.is_shut and supply in _UNPROVEN and return_signal in _UNPROVEN
 
 
 def _is_nearer(other: "float | None", raw: "float | None", estimate: "float | None") -> bool:

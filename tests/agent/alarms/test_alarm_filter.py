@@ -188,6 +188,19 @@ def test_a_lost_bus_explains_the_supply_that_is_not_read() -> None:
         assert named(found.poll(ROOT_WAIT_MS)) == [f"raised bus_lost:{bus}", *messages]
 
 
+def test_a_lost_bus_explains_the_flow_that_is_not_read() -> None:
+    """A flow that stays low after the end of the lost bus is a message of its own."""
+    for bus, messages in (("bus1", []), ("bus2", ["raised flow_low"])):
+        found = AlarmFilter(BUSES)
+        raise_all(found, 0, f"bus_lost:{bus}", "flow_low")
+        assert named(found.poll(ROOT_WAIT_MS)) == [f"raised bus_lost:{bus}", *messages]
+        found.change(8_000, False, f"bus_lost:{bus}")
+        assert named(found.poll(8_000)) == [f"cleared bus_lost:{bus}"]
+        assert named(found.poll(8_000 + ROOT_END_MS - 1)) == []
+        late = [] if messages else ["raised flow_low"]
+        assert named(found.poll(8_000 + ROOT_END_MS)) == late
+
+
 def test_a_hot_load_explains_the_shut_branch() -> None:
     """Its alarm asks for the same act. A branch without a hot load is a message of its own."""
     found = AlarmFilter()

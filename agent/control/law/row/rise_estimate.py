@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from agent.control.law.row.readings import RowReadings
 
 EXCHANGER_LAG_S = 8.0
+SHUT_EFFECTIVENESS = 5 / 100
+"""Up to this, the exchanger takes no heat that readings can show."""
 _FILTER_S = 60.0
 _RISE_LAG_S = 30.0
 """A step of the valve is in the facility flow immediately, and in its return later: the estimate
@@ -54,6 +56,11 @@ class RiseEstimate:
         self._smooth_k: float | None = None
         self._model_offset_k = 0.0
         self._held = HeldRise(0.0, 0.0, _HOLD_S)
+
+    @property
+    def is_shut(self) -> bool:
+        """Return whether the exchanger takes no heat: the valve is shut."""
+        return self.effectiveness is not None and self.effectiveness <= SHUT_EFFECTIVENESS
 
     def update(self, r: "RowReadings", flow: "float | None") -> None:
         """Update `by_heat_k` and `effectiveness` with the readings of a cycle. `flow`: L/min."""
@@ -117,7 +124,7 @@ class RiseEstimate:
         to the water.
         """
         q, e, exchanger = self.by_heat_k, self.effectiveness, self._exchanger
-        if q is None or e is None or e <= 5 / 100 or exchanger is None:
+        if q is None or e is None or self.is_shut or exchanger is None:
             return
         low = exchanger.effectiveness_at(_LOW_FLOW * flow, r.fws_flow_lpm or 0.0)
         self.low_flow_k = max(q * (1.0 / e - 1.0 - (1.0 / low - 1.0) / _LOW_FLOW), 0.0)

@@ -62,18 +62,18 @@ def test_swapped_readings_are_no_evidence_when_the_rise_becomes_small():
 
 
 def row_at_a_shut_valve(seconds):
-    """Return a row whose readings changed places, and were equal at a shut valve; its readings."""
+    """Return a row whose readings changed places, and were equal at a shut valve."""
     row, r, _ = cold_row()
     r.supply_c, r.return_c = r.return_c, r.supply_c
     step(row, r)
     r.fws_flow_lpm, r.return_c = 0.0, r.supply_c
     run(row, r, seconds)
-    return row, r
+    return row
 
 
 def test_after_a_shut_valve_the_facility_side_gives_no_estimate_for_30_s():
     """An estimate of each second cycle would open and shut the valve for ever."""
-    row, _ = row_at_a_shut_valve(5)
+    row = row_at_a_shut_valve(5)
     eq(row.supply.value, None)
     r = steady_row(**COLD)[1]
     r.supply_c, r.return_c = r.return_c, r.supply_c
@@ -85,7 +85,7 @@ def test_after_a_shut_valve_the_facility_side_gives_no_estimate_for_30_s():
 
 def test_equal_readings_do_not_make_the_next_fault_a_repeated_one():
     """They do not show whether the sensors are swapped: it is the fault that is found next."""
-    row, _ = row_at_a_shut_valve(62)
+    row = row_at_a_shut_valve(62)
     eq(suspects(row)[:2], ("", ""))
     r = steady_row(**COLD)[1]
     right = r.supply_c, r.return_c
